@@ -1,0 +1,1 @@
+"""Carry rows up into JSON: the XRPC methods that our lexicons define."""

@@ -1,0 +1,1 @@
+"""One file per method; the path is the NSID."""

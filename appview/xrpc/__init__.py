@@ -1,0 +1,1 @@
+"""A lexicon-driven XRPC server: routes, parameters, errors, cursors and limits."""

@@ -1,0 +1,1 @@
+"""The schema language: load a catalog of lexicons, validate records, parameters and bodies."""

@@ -1,0 +1,1 @@
+"""What is kept: tables, engine and pools, and the embedded Postgres."""

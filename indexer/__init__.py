@@ -1,0 +1,1 @@
+"""Carry the network down into rows: follow a firehose, verify it, repair it, keep it in Postgres."""

@@ -1,0 +1,35 @@
+# `just` alone runs every check: format, lint, types, import contracts, tests.
+export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
+
+check: format-check lint types contracts test
+
+format-check:
+    ruff format --check .
+
+lint:
+    ruff check .
+
+types:
+    mypy
+
+contracts:
+    lint-imports
+
+# all tests, or some: `just test tests/atprotocol -k mst`
+test *args:
+    python -m pytest -n 2 --dist loadgroup {{args}}
+
+# rewrite the files as the formatter and the linter's safe fixes want them
+format:
+    ruff format .
+    ruff check --fix .
+
+# the figures of docs/reference/benchmarks.md: `just bench`, or one of them: `just bench serve`
+bench *args:
+    python -m bench {{args}}
+
+# write the hashed requirements again after a change of pyproject.toml (needs uv: `pip install uv`)
+lock:
+    uv lock --quiet --upgrade
+    uv export --quiet --format requirements-txt --no-emit-project --no-annotate --no-header --no-dev --output-file requirements.txt
+    uv export --quiet --format requirements-txt --no-emit-project --no-annotate --no-header --output-file requirements-dev.txt

@@ -42,7 +42,9 @@ def cid_from_bytes(raw: bytes) -> CID:
     Raises EncodingError for any other version, codec, hash or length.
     """
     if len(raw) != CID_LENGTH or raw[:4] not in _PREFIXES:
-        raise EncodingError(f"not a CIDv1 with codec dag-cbor or raw and a SHA-256 hash: {raw[:8].hex()}… ({len(raw)} bytes)")
+        raise EncodingError(
+            f"not a CIDv1 with codec dag-cbor or raw and a SHA-256 hash: {raw[:8].hex()}… ({len(raw)} bytes)"
+        )
     return CID(raw)
 
 

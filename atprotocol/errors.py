@@ -10,6 +10,7 @@
     ├── VerificationError         a commit is not what it claims
     │   ├── BadSignature
     │   ├── FieldMismatch         sizes, shapes, revs, DIDs
+    │   ├── BrokenChain           it builds on another root than the one stored
     │   ├── PartialTree           the proof lacks a block that it needs
     │   └── TreeMismatch          the tree does not say what the operations say
     └── IdentityNotFound          conclusive: this DID does not exist, or is tombstoned
@@ -59,6 +60,10 @@ class BadSignature(VerificationError):
 
 class FieldMismatch(VerificationError):
     """A size, shape or field of the commit or its frame breaks the rules."""
+
+
+class BrokenChain(VerificationError):
+    """The commit is authentic and builds on another root than the one that is stored."""
 
 
 class PartialTree(VerificationError):

@@ -229,10 +229,10 @@ class EmbeddedPostgres:
         return False
 
     def _await_orphans(self) -> None:
-        """Wait until the children of a server that died have left, then remove the pid file of a zombie.
+        """Wait until the children of a server that died have left, then remove the lock files of a zombie.
 
         Postgres refuses to start beside such children, and without its pid file it would not see them and would
-        corrupt the cluster. Where there is no zombie it tells by itself that its pid file is stale.
+        corrupt the cluster. Where there is no zombie it tells by itself that its lock files are stale.
         Raises EmbeddedPostgresError when they stay.
         """
         pid_file = self.data / "postmaster.pid"
@@ -242,6 +242,8 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresError(f"The server died and processes of it still use {self.data}: {orphans}.")
             time.sleep(0.05)
         if self._zombie():
+            # The socket has a lock file of its own, which names the zombie too.
+            (self.socket_folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
             pid_file.unlink()
 
     def _orphans(self) -> list[int]:

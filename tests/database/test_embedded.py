@@ -114,7 +114,9 @@ def test_concurrent_first_starts_by_several_processes_share_one_cluster(folder: 
 
 
 def test_it_starts_again_after_the_server_was_killed(folder: Path) -> None:
-    server = _server(folder)
+    # What was committed must be there afterwards, so commits wait for the log as they do outside tests.
+    durable = {**SETTINGS, "synchronous_commit": "on"}
+    server = EmbeddedPostgres(folder, durable, binaries_cache=BINARIES_CACHE)
     server.start()
     server.execute("create table kept (n int)", "plyr")
     died = os.pidfd_open(_server_pid(server))
@@ -131,11 +133,13 @@ def test_a_zombie_is_not_taken_for_a_live_server(folder: Path) -> None:
     server.start()
     server.stop()
     # A child of ours that nobody waits for is a zombie, as a killed server is in a container without an init.
-    zombie = subprocess.Popen(["/bin/true"])
+    # It must be of the server's user: Postgres takes a process that it may not signal for a stranger.
+    account = service_account()
+    zombie = subprocess.Popen(["/bin/true"], user=None if account is None else account.pw_uid)
     os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
-    (server.data / "postmaster.pid").write_text(
-        f"{zombie.pid}\n{server.data}\n0\n5432\n{server.socket_folder}\n\n\nready\n"
-    )
+    lines = f"{zombie.pid}\n{server.data}\n0\n5432\n{server.socket_folder}\n\n\nready\n"
+    (server.data / "postmaster.pid").write_text(lines)
+    (server.socket_folder / ".s.PGSQL.5432.lock").write_text(lines)
     assert not server.running()
     server.start()
     assert _server_pid(server) != zombie.pid

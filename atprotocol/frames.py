@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import libipld
 
 from atprotocol.cid import CID_LENGTH
-from atprotocol.errors import FrameError
+from atprotocol.errors import FieldMismatch, FrameError
 
 SEQ_LIMIT = 1 << 53
 COMMIT, SYNC, IDENTITY, ACCOUNT, INFO, ERROR = "#commit", "#sync", "#identity", "#account", "#info", "error"
@@ -141,7 +141,10 @@ def _check_operations(operations: Any) -> None:
 
 
 def parse_message(kind: str, payload: dict[str, Any]) -> Message:
-    """Return the typed message of a split frame. Raises FrameError when a field is missing or mistyped."""
+    """Return the typed message of a split frame.
+
+    Raises FieldMismatch when a field is missing or mistyped: a bad message, not a bad connection.
+    """
     match kind:
         case "#commit":
             return _parse_commit(payload)
@@ -156,7 +159,7 @@ def parse_message(kind: str, payload: dict[str, Any]) -> Message:
         case "#account":
             active = payload.get("active")
             if not isinstance(active, bool):
-                raise FrameError("an #account frame without a boolean `active`")
+                raise FieldMismatch("an #account frame without a boolean `active`")
             return AccountFrame(
                 payload["seq"], payload["did"], _text(payload, "time"), active, _optional_text(payload, "status")
             )
@@ -164,7 +167,7 @@ def parse_message(kind: str, payload: dict[str, Any]) -> Message:
             return InfoFrame(_text(payload, "name"), _optional_text(payload, "message"))
         case "error":
             return ErrorFrame(_text(payload, "error"), _optional_text(payload, "message"))
-    raise FrameError(f"no message of kind {kind[:40]!r}")
+    raise FieldMismatch(f"no message of kind {kind[:40]!r}")
 
 
 def _parse_commit(payload: dict[str, Any]) -> CommitFrame:
@@ -179,7 +182,7 @@ def _parse_commit(payload: dict[str, Any]) -> CommitFrame:
     )
     commit = _optional_cid(payload, "commit")
     if commit is None:
-        raise FrameError("a #commit frame without a commit CID")
+        raise FieldMismatch("a #commit frame without a commit CID")
     return CommitFrame(
         seq=payload["seq"],
         did=payload["repo"],
@@ -196,7 +199,7 @@ def _parse_commit(payload: dict[str, Any]) -> CommitFrame:
 def _text(payload: dict[str, Any], name: str) -> str:
     value = payload.get(name)
     if not isinstance(value, str):
-        raise FrameError(f"`{name}` is no text")
+        raise FieldMismatch(f"`{name}` is no text")
     return value
 
 
@@ -207,7 +210,7 @@ def _optional_text(payload: dict[str, Any], name: str) -> str | None:
 def _bytes(payload: dict[str, Any], name: str) -> bytes:
     value = payload.get(name)
     if not isinstance(value, bytes):
-        raise FrameError(f"`{name}` is no byte string")
+        raise FieldMismatch(f"`{name}` is no byte string")
     return value
 
 
@@ -216,5 +219,5 @@ def _optional_cid(payload: dict[str, Any], name: str) -> bytes | None:
     if value is None:
         return None
     if not isinstance(value, bytes) or len(value) != CID_LENGTH:
-        raise FrameError(f"`{name}` is no CID")
+        raise FieldMismatch(f"`{name}` is no CID")
     return value

@@ -294,10 +294,12 @@ def delete(tree: Link, key: bytes, blocks: Blocks) -> tuple[Link, bytes]:
     if root is None or height > root.height:
         raise TreeMismatch("the tree lacks a key that it should hold")
     new, value = _delete(root, key, height, blocks)
-    link: Link = new
-    while isinstance(link, Node) and not link.keys:
-        link = link.links[0]
-    return link, value
+    while new is not None and not new.keys:
+        link = new.links[0]
+        if isinstance(link, bytes) and link not in blocks:
+            return link, value
+        new = _child(new, 0, blocks)
+    return new, value
 
 
 def _delete(node: Node, key: bytes, height: int, blocks: Blocks) -> tuple[Node | None, bytes]:

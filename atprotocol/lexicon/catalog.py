@@ -52,7 +52,7 @@ class Catalog:
     def load(cls, directory: Path) -> "Catalog":
         """Return the catalog of every `*.json` below a directory.
 
-        Raises LexiconError when a file is no JSON object or no lexicon, with its path.
+        Raises LexiconError when there is none, or a file is no JSON object (with its path) or no lexicon.
         """
         documents: list[Mapping[str, Json]] = []
         for path in sorted(directory.rglob("*.json")):
@@ -63,6 +63,8 @@ class Catalog:
             if not isinstance(raw, dict):
                 raise LexiconError(f"{path}: not a JSON object")
             documents.append(raw)
+        if not documents:
+            raise LexiconError(f"{directory}: no lexicons")
         return cls(documents)
 
     def with_namespace(self, old: str, new: str) -> "Catalog":

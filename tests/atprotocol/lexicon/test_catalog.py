@@ -26,6 +26,11 @@ def test_documents_are_loaded_from_every_folder_below(tmp_path: Path) -> None:
     assert catalog.method_nsids == ()
 
 
+def test_a_folder_without_lexicons_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(LexiconError, match="no lexicons"):
+        Catalog.load(tmp_path / "nowhere")
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "null", '{"lexicon": 1}', '{"lexicon": 1, "id": "com.example.x"}'])
 def test_a_broken_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "broken.json").write_text(content)

@@ -13,8 +13,13 @@
     │   ├── BrokenChain           it builds on another root than the one stored
     │   ├── PartialTree           the proof lacks a block that it needs
     │   └── TreeMismatch          the tree does not say what the operations say
-    └── IdentityNotFound          conclusive: this DID does not exist, or is tombstoned
+    ├── IdentityNotFound          conclusive: this DID does not exist, or is tombstoned
+    ├── RepoGone                  conclusive: the host no longer serves this repo, and says why
+    └── StreamRefused             conclusive: this URL serves no event stream
     NetworkError                  the network did not answer: retry with backoff
+    ├── HostNotFound              the name of a host does not exist
+    ├── ForbiddenAddress          a URL leads where we do not go
+    ├── ResponseTooLarge          an answer is longer than we read
     ├── IdentityUnavailable
     └── RepoUnavailable
 
@@ -78,8 +83,41 @@ class IdentityNotFound(ProtocolError):
     """Conclusive: the DID does not exist, or is tombstoned."""
 
 
+class RepoGone(ProtocolError):
+    """Conclusive: the host no longer serves this repo; `reason` is the protocol's name of the error."""
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        """Name the error, as in `RepoTakendown`."""
+        super().__init__(f"{reason}: {message}" if message else reason)
+        self.reason = reason
+
+
+class StreamRefused(ProtocolError):
+    """Conclusive: what answers at this URL will never stream events."""
+
+
 class NetworkError(Exception):
-    """The network did not answer, or not usefully; trying again later may help."""
+    """The network did not answer, or not usefully; trying again later may help.
+
+    `retry_after_seconds` is the wait that the other side asked for, if it asked.
+    """
+
+    def __init__(self, message: str = "", *, retry_after_seconds: float | None = None) -> None:
+        """Say what failed."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class HostNotFound(NetworkError):
+    """The name of a host does not exist."""
+
+
+class ForbiddenAddress(NetworkError):
+    """A URL, or the address that it leads to, is none that a stranger may make us ask."""
+
+
+class ResponseTooLarge(NetworkError):
+    """An answer is longer than its reader allows, or would be once decompressed."""
 
 
 class IdentityUnavailable(NetworkError):

@@ -8,7 +8,7 @@ from raw_server import RawServer, http_answer, raw_server
 from atprotocol.errors import ForbiddenAddress, HostNotFound, NetworkError
 from atprotocol.net.addresses import Policy
 from atprotocol.net.dns_txt import TxtLookup
-from atprotocol.net.handles import HandleStatus, HandleVerifier
+from atprotocol.net.handles import HandleStatus, HandleVerdict, HandleVerifier
 from atprotocol.net.http import BoundedClient, Response
 from atprotocol.syntax.did import DID
 from atprotocol.syntax.handle import Handle
@@ -68,7 +68,8 @@ async def test_dns_wins_a_conflict_with_the_host() -> None:
 
 
 async def test_several_different_dids_in_dns_are_a_failure_and_one_repeated_is_none() -> None:
-    assert await _status(_well_known(200, ALICE.encode()), _txt(f"did={ALICE}", f"did={BOB}")) == HandleStatus.BROKEN
+    verifier = HandleVerifier(_well_known(200, ALICE.encode()), _txt(f"did={ALICE}", f"did={BOB}"))
+    assert await verifier.verify_handle(HANDLE, ALICE) == HandleVerdict(HandleStatus.BROKEN, "several DIDs in DNS")
     assert await _status(_well_known(), _txt(f"did={ALICE}", f"did={ALICE}", "did=nonsense")) == HandleStatus.VERIFIED
 
 

@@ -274,9 +274,7 @@ class Account:
         for _, path, _ in writes:
             key = path.encode()
             neighbours = (
-                [other for other in ordered if other < key][-1:]
-                + [key]
-                + [other for other in ordered if other > key][:1]
+                [*[other for other in ordered if other < key][-1:], key, *[other for other in ordered if other > key][:1]]
             )
             for each in neighbours:
                 blocks |= {cid: self.tree.blocks[cid] for cid in self.tree.path_to(each)}

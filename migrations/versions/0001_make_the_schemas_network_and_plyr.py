@@ -374,4 +374,3 @@ def upgrade() -> None:
         schema="network",
         postgresql_where=sa.text("sync_status <> 'synchronized'"),
     )
-    op.drop_table("migrations")

@@ -1,0 +1,29 @@
+"""The profile records: an account's own one here, and the one that it has at Bluesky."""
+
+from indexer.collections.projection import Profile, Record, optional_blob, optional_text, text_of
+
+
+def project(record: Record) -> Profile:
+    """Return the row of a valid profile of ours."""
+    avatar = optional_blob(record, "avatarBlob")
+    return Profile(
+        source="own",
+        created_at=text_of(record, "createdAt"),
+        display_name=optional_text(record, "displayName"),
+        bio=optional_text(record, "bio"),
+        avatar_url=optional_text(record, "avatar"),
+        avatar_cid=str(avatar.cid) if avatar else None,
+    )
+
+
+def project_bluesky(record: Record) -> Profile:
+    """Return the row of a valid app.bsky.actor.profile: name and picture only."""
+    avatar = optional_blob(record, "avatar")
+    return Profile(
+        source="bluesky",
+        created_at=optional_text(record, "createdAt"),
+        display_name=optional_text(record, "displayName"),
+        bio=optional_text(record, "description"),
+        avatar_url=None,
+        avatar_cid=str(avatar.cid) if avatar else None,
+    )

@@ -1,0 +1,212 @@
+"""Decide what one message means for one repository.
+
+Pure: no clock, no database, no network. The caller supplies the repository's last known state and acts on the
+answer. Follows "Record-Level Synchronization" of https://atproto.com/specs/sync, with its status names; checks that need
+the blocks are `atprotocol.verification`. Only the account's host decides about it, whoever passes its word on.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+from urllib.parse import urlsplit
+
+from atprotocol.errors import (
+    BadSignature,
+    BrokenChain,
+    EncodingError,
+    FieldMismatch,
+    InvalidSyntax,
+    PartialTree,
+    ProtocolError,
+    TreeMismatch,
+)
+from atprotocol.frames import AccountFrame, CommitFrame
+
+
+class SyncStatus(StrEnum):
+    """How a repository's rows stand to the repository."""
+
+    SYNCHRONIZED = "synchronized"
+    DESYNCHRONIZED = "desynchronized"
+    TOO_LARGE = "too-large"
+    ERROR = "error"
+
+
+class Cause(StrEnum):
+    """Why a repository is not synchronized: what the repair has to put right."""
+
+    NEW = "new"
+    REQUESTED = "requested"
+    IDENTITY = "identity"
+    SYNC = "sync"
+    REACTIVATED = "reactivated"
+    BAD_SIGNATURE = "bad-signature"
+    BAD_COMMIT = "bad-commit"
+    BROKEN_CHAIN = "broken-chain"
+    PARTIAL_PROOF = "partial-proof"
+    OVERFLOW = "overflow"
+    UPSTREAM_RESTARTED = "upstream-restarted"
+    OUTDATED_CURSOR = "outdated-cursor"
+    RESTARTED = "restarted"
+    # found by the repair itself
+    IDENTITY_UNRESOLVABLE = "identity-unresolvable"
+    NO_KEY = "no-key"
+    PDS_UNREACHABLE = "pds-unreachable"
+    STALE_SNAPSHOT = "stale-snapshot"
+    BAD_REPO = "bad-repo"
+    REPO_TOO_LARGE = "repo-too-large"
+    REFUSED_BY_DATABASE = "refused-by-database"
+
+
+# Causes whose repair begins with a new look at the DID document.
+IDENTITY_CAUSES = frozenset(
+    {
+        Cause.NEW,
+        Cause.IDENTITY,
+        Cause.SYNC,
+        Cause.BAD_SIGNATURE,
+        Cause.REACTIVATED,
+        Cause.REQUESTED,
+        Cause.NO_KEY,
+        Cause.IDENTITY_UNRESOLVABLE,
+        Cause.PDS_UNREACHABLE,
+        Cause.BAD_REPO,
+    }
+)
+# Causes that leave the stored chain as it is: if the commits that wait continue it, nothing need be fetched.
+CHAIN_KEEPING_CAUSES = frozenset({Cause.IDENTITY, Cause.BAD_SIGNATURE, Cause.RESTARTED})
+
+
+class Ignored(StrEnum):
+    """Why a message changes nothing; the metric counts by it."""
+
+    INACTIVE = "inactive"
+    REPLAYED = "replayed"
+    FOREIGN_HOST = "foreign-host"
+    NOT_REPAIRED = "not-repaired"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """The message changes nothing."""
+
+    reason: Ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """The message is to be verified against the stored key and root, then applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The repository is being repaired: the commit waits for the outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desynchronize:
+    """The repository needs repair."""
+
+    cause: Cause
+
+
+class RepoView(Protocol):
+    """What a decision reads of a repository's state."""
+
+    @property
+    def sync_status(self) -> SyncStatus: ...
+    @property
+    def active(self) -> bool: ...
+    @property
+    def rev(self) -> str | None: ...
+    @property
+    def data(self) -> bytes | None: ...
+    @property
+    def pds(self) -> str | None: ...
+    @property
+    def account_seq(self) -> int | None: ...
+
+
+Decision: TypeAlias = Ignore | Verify | Wait | Desynchronize
+
+
+def triage_commit(repo: RepoView, frame: CommitFrame) -> Decision:
+    """Decide about a #commit of a tracked account before its proof is looked at."""
+    if not repo.active:
+        return Ignore(Ignored.INACTIVE)
+    if repo.rev is not None and frame.rev <= repo.rev:
+        return Ignore(Ignored.REPLAYED)
+    match repo.sync_status:
+        case SyncStatus.SYNCHRONIZED:
+            return Verify()
+        case SyncStatus.DESYNCHRONIZED:
+            return Wait()
+        case _:
+            return Ignore(Ignored.NOT_REPAIRED)
+
+
+def triage_sync(repo: RepoView) -> Decision:
+    """Decide about a #sync of a tracked account before its signature is looked at."""
+    if not repo.active:
+        return Ignore(Ignored.INACTIVE)
+    if repo.sync_status is SyncStatus.SYNCHRONIZED:
+        return Verify()
+    # The one message that says "look again": it opens what had been given up.
+    return Ignore(Ignored.UNCHANGED) if repo.sync_status is SyncStatus.DESYNCHRONIZED else Desynchronize(Cause.SYNC)
+
+
+def decide_sync(repo: RepoView, rev: str, data: bytes) -> Decision:
+    """Decide about a #sync whose commit (rev, root of its tree) has been verified."""
+    if repo.rev is not None and rev <= repo.rev:
+        return Ignore(Ignored.REPLAYED)
+    if data == repo.data:
+        return Verify()
+    return Desynchronize(Cause.SYNC)
+
+
+def decide_account(repo: RepoView, frame: AccountFrame) -> Decision:
+    """Decide about an #account: Verify stands for applying its word."""
+    if repo.account_seq is not None and frame.seq <= repo.account_seq:
+        return Ignore(Ignored.REPLAYED)
+    return Verify()
+
+
+def is_foreign(repo: RepoView, upstream_pds: str | None) -> bool:
+    """Tell whether an upstream that is itself a PDS speaks of an account that lives elsewhere.
+
+    `upstream_pds` is None for a relay, which is believed about everybody. An account whose host is not known
+    yet is not foreign: its repair will tell.
+    """
+    return upstream_pds is not None and repo.pds is not None and _host(repo.pds) != _host(upstream_pds)
+
+
+def cause_of(error: ProtocolError) -> Cause:
+    """Return the cause under which a commit that failed its verification desynchronizes its repository."""
+    match error:
+        case BadSignature():
+            return Cause.BAD_SIGNATURE
+        case BrokenChain() | TreeMismatch():
+            return Cause.BROKEN_CHAIN
+        case PartialTree():
+            return Cause.PARTIAL_PROOF
+        case FieldMismatch() | EncodingError() | InvalidSyntax():
+            return Cause.BAD_COMMIT
+        case _:
+            return Cause.BAD_COMMIT
+
+
+def is_since_broken(repo: RepoView, frame: CommitFrame) -> bool:
+    """Tell whether a commit names another predecessor than the stored one; with a good inversion it is only counted."""
+    return frame.since is not None and repo.rev is not None and frame.since != repo.rev
+
+
+def is_gone_for_good(frame: AccountFrame) -> bool:
+    """Tell whether an #account says that the account is deleted."""
+    return not frame.active and frame.status == "deleted"
+
+
+def _host(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
+    scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
+    return parts.hostname, parts.port or {"https": 443, "http": 80}.get(scheme)

@@ -1,0 +1,120 @@
+"""Everything the repair asks of the network, behind one small interface.
+
+Repositories are fetched through the bounded client into a file; small ones are read here, large ones in a bounded
+worker process, so that neither hashing nor walking ever holds up the stream.
+"""
+
+import asyncio
+from collections.abc import Set
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Protocol
+
+from atprotocol.errors import IdentityNotFound, NetworkError, RepoGone
+from atprotocol.net.directory import Directory, Identity
+from atprotocol.net.http import BoundedClient
+from atprotocol.net.repos import RepoStatus, get_repo, get_repo_status
+from atprotocol.syntax.did import DID
+from indexer.snapshot import Snapshot, read_snapshot
+
+# Read in about 10 ms: not worth another process, nor long enough to be noticed.
+SMALL_REPO_BYTES = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A repository as its host served it: checked but for its signature."""
+
+    snapshot: Snapshot
+    size_bytes: int
+
+
+class Network(Protocol):
+    """What the repair needs to know from outside."""
+
+    async def resolve(self, did: DID) -> Identity:
+        """Return who a DID is now. Raises IdentityNotFound or IdentityUnavailable."""
+        ...
+
+    async def fetch(self, pds: str, did: DID) -> Fetched:
+        """Return a whole repository. Raises RepoGone, ResponseTooLarge, NetworkError or ProtocolError."""
+        ...
+
+    async def is_deleted(self, did: DID) -> bool:
+        """Tell whether the directory or the account's host confirms that it is deleted."""
+        ...
+
+    async def is_active(self, did: DID) -> bool:
+        """Tell whether the account's host says that it is active."""
+        ...
+
+
+class RealNetwork:
+    """The network as it is."""
+
+    def __init__(
+        self,
+        client: BoundedClient,
+        directory: Directory,
+        collections: Set[str],
+        *,
+        max_repo_bytes: int,
+        spool_dir: Path | None = None,
+        processes: int = 1,
+    ) -> None:
+        """Fetch at most `max_repo_bytes` of a repository; read large ones in `processes` processes."""
+        self._client = client
+        self._directory = directory
+        self._collections = collections
+        self._max_repo_bytes = max_repo_bytes
+        self._spool_dir = spool_dir
+        self._processes = processes
+        self._executor: ProcessPoolExecutor | None = None
+
+    async def resolve(self, did: DID) -> Identity:
+        """Return who a DID is now."""
+        return await self._directory.resolve(did)
+
+    async def fetch(self, pds: str, did: DID) -> Fetched:
+        """Return a whole repository."""
+        async with get_repo(self._client, pds, did, max_bytes=self._max_repo_bytes, spool_dir=self._spool_dir) as file:
+            if file.size_bytes <= SMALL_REPO_BYTES:
+                return Fetched(read_snapshot(file.path, self._collections), file.size_bytes)
+            if self._executor is None:
+                # Not forked: a copy of a process with open sockets and a running loop is asking for trouble.
+                self._executor = ProcessPoolExecutor(self._processes, mp_context=get_context("spawn"))
+            snapshot = await asyncio.get_running_loop().run_in_executor(
+                self._executor, read_snapshot, file.path, frozenset(self._collections)
+            )
+            return Fetched(snapshot, file.size_bytes)
+
+    async def is_deleted(self, did: DID) -> bool:
+        """Tell whether the directory or the account's host confirms that it is deleted; silence confirms nothing."""
+        try:
+            status = await self._status(did)
+        except IdentityNotFound:
+            return True
+        except RepoGone as gone:
+            return gone.reason == "RepoNotFound"
+        except NetworkError:
+            return False
+        return status is not None and not status.active and status.status == "deleted"
+
+    async def is_active(self, did: DID) -> bool:
+        """Tell whether the account's host says that it is active."""
+        try:
+            status = await self._status(did)
+        except (IdentityNotFound, RepoGone, NetworkError):
+            return False
+        return status is not None and status.active
+
+    async def _status(self, did: DID) -> RepoStatus | None:
+        identity = await self._directory.resolve(did)
+        return None if identity.pds is None else await get_repo_status(self._client, identity.pds, did)
+
+    def close(self) -> None:
+        """Stop the worker processes."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)

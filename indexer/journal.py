@@ -1,0 +1,163 @@
+"""The one ordered stream of everything that changes the database, and its batches.
+
+Whoever changes a repository's state enters it here in the same step, without awaiting anything between. The
+writer takes all that has gathered whenever it is free, so batches grow under load and are small when it is quiet; a
+batch that only moves the cursor is taken once a second. The cursor of a batch covers exactly what is in it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from indexer.state import Repo
+
+FULL_CHANGES = 4000
+FULL_BYTES = 32_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """A record's new bytes at a path, or None for its deletion; `cid` is binary."""
+
+    path: str
+    cid: bytes | None
+    raw: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitUnit:
+    """The changes of one verified commit in our collections."""
+
+    did: str
+    rev: str
+    changes: tuple[RecordChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotUnit:
+    """All records of a repository in our collections at a rev: what is not among them is deleted."""
+
+    did: str
+    rev: str
+    records: Mapping[str, tuple[bytes, bytes]]  # path: (cid, raw)
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeUnit:
+    """The account is gone for good: nothing of it stays but its status row."""
+
+    did: str
+
+
+Unit: TypeAlias = CommitUnit | SnapshotUnit | PurgeUnit
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a stream has been processed; its consumer moves it after every frame."""
+
+    host: str
+    endpoint: str
+    seq: int | None = None
+    event_time: str | None = None
+    frame_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CursorMove:
+    """How far a stream is applied by a batch; `event_time` as the upstream wrote it."""
+
+    host: str
+    endpoint: str
+    seq: int
+    event_time: str | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the writer commits in one transaction; the repositories' rows are captured when it is taken."""
+
+    units: list[Unit] = field(default_factory=list)
+    repos: dict[str, Repo] = field(default_factory=dict)
+    cursors: list[CursorMove] = field(default_factory=list)
+    frame_count: int = 0
+    change_count: int = 0
+    bytes_count: int = 0
+
+    @property
+    def has_changes(self) -> bool:
+        """Tell whether more than a cursor moves."""
+        return bool(self.units or self.repos)
+
+
+class Journal:
+    """Gathers the present batch; one writer takes, anybody enters."""
+
+    def __init__(self, cursor_seconds: float = 1.0) -> None:
+        """Start empty; a batch that only moves cursors is due after `cursor_seconds`."""
+        self._cursor_seconds = cursor_seconds
+        self._batch = Batch()
+        self._positions: list[Position] = []
+        self._changed = asyncio.Event()
+        self._taken = asyncio.Event()
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether whoever can wait should wait for the writer."""
+        return self._batch.change_count >= FULL_CHANGES or self._batch.bytes_count >= FULL_BYTES
+
+    async def room(self) -> None:
+        """Wait until the writer has taken a full batch."""
+        while self.is_full:
+            self._taken.clear()
+            await self._taken.wait()
+
+    def enter(self, unit: Unit) -> None:
+        """Add changes of records."""
+        batch = self._batch
+        batch.units.append(unit)
+        match unit:
+            case CommitUnit(changes=changes):
+                batch.change_count += 1 + len(changes)
+                batch.bytes_count += sum(len(change.raw) for change in changes if change.raw is not None)
+            case SnapshotUnit(records=records):
+                batch.change_count += 1 + len(records)
+                batch.bytes_count += sum(len(raw) for _, raw in records.values())
+            case _:
+                batch.change_count += 1
+        self._changed.set()
+
+    def touch(self, repo: Repo) -> None:
+        """Have the repository's state written."""
+        if repo.did not in self._batch.repos:
+            self._batch.repos[repo.did] = repo
+            self._batch.change_count += 1
+        self._changed.set()
+
+    def follow(self, position: Position) -> None:
+        """Store how far this stream has been processed, with every batch."""
+        self._positions.append(position)
+
+    async def take(self) -> Batch:
+        """Return the gathered batch, waiting for the first change or, at most, for a cursor to be due."""
+        while not self._batch.has_changes:
+            try:
+                async with asyncio.timeout(self._cursor_seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                if any(position.frame_count for position in self._positions):
+                    break
+        return self.take_now()
+
+    def take_now(self) -> Batch:
+        """Return what has gathered, which may be nothing."""
+        batch, self._batch = self._batch, Batch()
+        for position in self._positions:
+            if position.frame_count and position.seq is not None:
+                batch.cursors.append(CursorMove(position.host, position.endpoint, position.seq, position.event_time))
+                batch.frame_count += position.frame_count
+            position.frame_count = 0
+        self._changed.clear()
+        self._taken.set()
+        return batch

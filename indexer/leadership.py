@@ -1,0 +1,54 @@
+"""One indexer at a time: a lock in the database, held by a connection of its own for as long as the indexer runs.
+
+Behind a transaction-pooling proxy no session lock holds; then nothing fences two indexers, which the caller is told.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from database.connect import parse_database_url
+
+# The letters "plyrindx".
+LOCK = 0x706C7972_696E6478
+POLL_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def leadership(url: str, on_wait: Callable[[], None]) -> AsyncIterator[bool]:
+    """Hold the lock within the block, waiting for it as long as it takes; `on_wait` is called once if it must wait.
+
+    Yields False, at once, behind a pooler. Raises asyncpg's errors when the database cannot be reached.
+    """
+    database = parse_database_url(url)
+    if database.pooled:
+        yield False
+        return
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+            on_wait()
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+                await asyncio.sleep(POLL_SECONDS)
+        yield True
+    finally:
+        await connection.close()
+
+
+async def is_led(url: str) -> bool:
+    """Tell whether an indexer holds the lock."""
+    database = parse_database_url(url)
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        return bool(
+            await connection.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+                "AND classid = $1::bigint::int8::oid AND objid = $2::bigint::oid AND granted",
+                LOCK >> 32,
+                LOCK & 0xFFFFFFFF,
+            )
+        )
+    finally:
+        await connection.close()

@@ -1,0 +1,70 @@
+"""The rows of network.repos: all read at the start, then written whenever a batch touched a repository."""
+
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+
+from indexer.decisions import Cause, SyncStatus
+from indexer.state import Repo, Repos
+
+# Everything that the memory holds, in the order of the table; `did` comes first and becomes a number.
+_COLUMNS = [
+    "sync_status",
+    "cause",
+    "cause_detail",
+    "active",
+    "upstream_status",
+    "takendown",
+    "account_seq",
+    "rev",
+    "seen_rev",
+    "data",
+    "handle",
+    "handle_verified_at",
+    "handle_checked_at",
+    "signing_key",
+    "pds",
+    "identity_at",
+    "retry_count",
+    "retry_at",
+    "synchronized_at",
+    "deleted_at",
+    "purged_at",
+]
+
+RepoRow = tuple[object, ...]
+
+_SELECT = f"SELECT a.did, r.actor_id, {', '.join('r.' + name for name in _COLUMNS)} FROM network.repos r JOIN network.actors a USING (actor_id)"  # noqa: S608
+_VISIBLE = "SELECT actor_id, visible FROM network.repos WHERE actor_id = ANY($1::bigint[])"
+_UPSERT = f"""
+    INSERT INTO network.repos (actor_id, {", ".join(_COLUMNS)})
+    VALUES ({", ".join(f"${number}" for number in range(1, len(_COLUMNS) + 2))})
+    ON CONFLICT (actor_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)}
+"""  # noqa: S608
+
+
+def capture(repo: Repo) -> RepoRow:
+    """Return the repository's state as it is now, for a batch to write later."""
+    return tuple(getattr(repo, name) for name in _COLUMNS)
+
+
+async def load(connection: asyncpg.Connection) -> Repos:
+    """Return all tracked repositories as the database knows them."""
+    repos = Repos()
+    for row in await connection.fetch(_SELECT):
+        fields = dict(row)
+        fields["sync_status"] = SyncStatus(fields["sync_status"])
+        fields["cause"] = Cause(fields["cause"]) if fields["cause"] is not None else None
+        repos.by_did[fields["did"]] = Repo(**fields)
+    return repos
+
+
+async def visibility(connection: asyncpg.Connection, actor_ids: Sequence[int]) -> dict[int, bool]:
+    """Return, of those that have a row, whether the accounts are visible."""
+    return {row["actor_id"]: row["visible"] for row in await connection.fetch(_VISIBLE, actor_ids)}
+
+
+async def save(connection: asyncpg.Connection, rows: Mapping[int, RepoRow]) -> None:
+    """Write the captured states by account number."""
+    if rows:
+        await connection.executemany(_UPSERT, [(actor_id, *row) for actor_id, row in sorted(rows.items())])

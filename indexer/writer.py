@@ -1,0 +1,224 @@
+"""The one writer: takes batches from the journal and commits each with its repositories and its cursor.
+
+Rows, repository state and cursor are one transaction (law 1). What Postgres refuses as bad data is found again unit by
+unit under savepoints: the culprit's repository becomes `error` and the rest is written. A lost connection or a full
+disk is no verdict on the data: the same batch is tried again until it is written or the program ends.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import logfire
+
+from atprotocol.errors import InvalidSyntax
+from atprotocol.syntax.datetime import parse_datetime
+from indexer import counters, record_rows, repo_rows
+from indexer.decisions import Cause, SyncStatus
+from indexer.interning import actor_ids
+from indexer.journal import Batch, CommitUnit, CursorMove, Journal, PurgeUnit, SnapshotUnit, Unit
+from indexer.metrics import Metrics
+from indexer.record_rows import Outcome
+from indexer.records import RecordReader
+from indexer.repo_rows import RepoRow
+from indexer.state import Repos
+
+# Postgres says "this value", "this constraint" or "this is too big": the data are at fault, not the connection.
+_DATA_ERRORS: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.StatementTooComplexError,
+)
+_PASSING_ERRORS: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.CannotConnectNowError,
+)
+RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+_MOVE_CURSOR = """
+    INSERT INTO network.cursors (host, endpoint, seq, event_time) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (host, endpoint) DO UPDATE SET seq = excluded.seq, event_time = excluded.event_time, updated_at = now()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A batch as it was taken: its repositories' rows can no longer change under the writer."""
+
+    units: Sequence[Unit]
+    rows: dict[str, RepoRow]
+    cursors: Sequence[CursorMove]
+    frame_count: int
+
+
+class Writer:
+    """Writes what the journal gathers."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        journal: Journal,
+        repos: Repos,
+        reader: RecordReader,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Take the parts; nothing is written before run() or flush()."""
+        self._pool = pool
+        self._journal = journal
+        self._repos = repos
+        self._reader = reader
+        self._metrics = metrics
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Write batches for ever; when cancelled, finish what has gathered."""
+        try:
+            while True:
+                await self._write(await self._journal.take())
+        except asyncio.CancelledError:
+            await self.flush()
+            raise
+
+    async def flush(self) -> None:
+        """Write what has gathered, now."""
+        batch = self._journal.take_now()
+        if batch.has_changes or batch.cursors:
+            await self._write(batch)
+
+    async def _write(self, batch: Batch) -> None:
+        taken = self._capture(batch)
+        for attempt in range(1_000_000):
+            try:
+                with logfire.span(
+                    "indexer.batch", frames=taken.frame_count, units=len(taken.units), repos=len(taken.rows)
+                ):
+                    await self._write_once(taken)
+            except _PASSING_ERRORS as error:
+                self._metrics.database_failed(error)
+                await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+            else:
+                self._metrics.batch_written(taken.frame_count, len(taken.units), taken.cursors)
+                return
+
+    def _capture(self, batch: Batch) -> _Taken:
+        """Fix the batch: the rows as they are now, without what was built upon units that the database refused."""
+        refused = {
+            unit.did
+            for unit in batch.units
+            if (repo := self._repos.by_did.get(unit.did)) and repo.sync_status is SyncStatus.ERROR
+        }
+        units = [unit for unit in batch.units if unit.did not in refused]
+        rows = {did: repo_rows.capture(repo) for did, repo in batch.repos.items()}
+        return _Taken(units, rows, batch.cursors, batch.frame_count)
+
+    async def _write_once(self, taken: _Taken) -> None:
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                actors = await self._begin(connection, taken)
+                await self._write_units(connection, taken.units, actors)
+        except _DATA_ERRORS:
+            actors = await self._write_one_by_one(taken)
+        for did in taken.rows:
+            self._repos.by_did[did].actor_id = actors[did]
+
+    async def _write_one_by_one(self, taken: _Taken) -> dict[str, int]:
+        refused: dict[str, str] = {}
+        async with self._pool.acquire() as connection, connection.transaction():
+            actors = await self._begin(connection, taken)
+            for unit in taken.units:
+                if unit.did in refused:
+                    continue
+                try:
+                    async with connection.transaction():
+                        await self._write_units(connection, [unit], actors)
+                except _DATA_ERRORS as error:
+                    refused[unit.did] = f"{type(error).__name__}: {error}"[:500]
+            for did, detail in refused.items():
+                repo = self._repos.by_did[did]
+                repo.sync_status, repo.cause, repo.cause_detail = SyncStatus.ERROR, Cause.REFUSED_BY_DATABASE, detail
+                repo.rev = repo.data = None
+                repo.forget_waiting()
+            await repo_rows.save(
+                connection, {actors[did]: repo_rows.capture(self._repos.by_did[did]) for did in refused}
+            )
+        for did, detail in refused.items():
+            self._metrics.repo_refused(did, detail)
+        return actors
+
+    async def _begin(self, connection: asyncpg.Connection, taken: _Taken) -> dict[str, int]:
+        """Write repositories and cursors, and number every account of the batch."""
+        actors: dict[str, int] = {}
+        unknown: set[str] = set()
+        for did in {*taken.rows, *(unit.did for unit in taken.units)}:
+            number = self._repos.by_did[did].actor_id
+            if number is None:
+                unknown.add(did)
+            else:
+                actors[did] = number
+        actors |= await actor_ids(connection, unknown)
+        rows = {actors[did]: row for did, row in taken.rows.items()}
+        before = await repo_rows.visibility(connection, list(rows)) if rows else {}
+        await repo_rows.save(connection, rows)
+        after = await repo_rows.visibility(connection, list(before)) if before else {}
+        await counters.count_actors(
+            connection, [actor for actor, visible in after.items() if visible and not before[actor]], 1
+        )
+        await counters.count_actors(
+            connection, [actor for actor, visible in after.items() if before[actor] and not visible], -1
+        )
+        for move in taken.cursors:
+            await connection.execute(_MOVE_CURSOR, move.host, move.endpoint, move.seq, _instant(move.event_time))
+        return actors
+
+    async def _write_units(self, connection: asyncpg.Connection, units: Sequence[Unit], actors: dict[str, int]) -> None:
+        """Write units in their order; runs of commits are folded, so that each path is written once."""
+        now = self._clock()
+        folded: dict[tuple[str, str], Outcome] = {}
+
+        async def write_folded() -> None:
+            await record_rows.apply_outcomes(connection, list(folded.values()), actors, now)
+            folded.clear()
+
+        for unit in units:
+            match unit:
+                case CommitUnit(did=did, rev=rev, changes=changes):
+                    for change in changes:
+                        reading = self._reader.read(change.path, change.raw) if change.raw is not None else None
+                        folded[did, change.path] = Outcome(did, change.path, rev, change.cid, change.raw, reading)
+                case SnapshotUnit():
+                    await write_folded()
+                    await self._write_snapshot(connection, unit, actors, now)
+                case PurgeUnit(did=did):
+                    await write_folded()
+                    await record_rows.purge(connection, actors[did])
+        await write_folded()
+
+    async def _write_snapshot(
+        self, connection: asyncpg.Connection, unit: SnapshotUnit, actors: dict[str, int], now: datetime
+    ) -> None:
+        """Write the difference between a repository and what the rows say of it: creates, updates and deletes."""
+        stored = await record_rows.live_paths(connection, actors[unit.did])
+        outcomes = [Outcome(unit.did, path, unit.rev, None, None, None) for path in stored.keys() - unit.records.keys()]
+        for path, (cid, raw) in unit.records.items():
+            if stored.get(path) != cid:
+                outcomes.append(Outcome(unit.did, path, unit.rev, cid, raw, self._reader.read(path, raw)))
+        await record_rows.apply_outcomes(connection, outcomes, actors, now)
+
+
+def _instant(event_time: str | None) -> datetime | None:
+    """Return when the upstream says that the event happened, if it says so readably."""
+    try:
+        return None if event_time is None else parse_datetime(event_time).instant
+    except InvalidSyntax:
+        return None

@@ -1,0 +1,136 @@
+"""The HTTP and WebSocket side of the test world, on a real socket: directory, PDS and relay in one server.
+
+Serves what the world's accounts are at that moment: DID documents, repositories, statuses, handles, and the frames that
+were sent so far with replay from a cursor. What the network does wrong is told by attributes.
+"""
+
+import asyncio
+from collections import Counter
+
+import world
+from aiohttp import web
+
+
+class WorldServer:
+    """A server for one world."""
+
+    def __init__(self, network: world.World) -> None:
+        """Serve this world once started."""
+        self.world = network
+        self.frames: list[tuple[int, bytes]] = []
+        self.requests: Counter[str] = Counter()
+        self.snapshots: dict[str, bytes] = {}  # a stale repository that is served instead of the present one
+        self.down: set[str] = set()  # names of endpoints that answer 503
+        self.tombstoned: set[str] = set()
+        self.is_pds = False
+        self.port = 0
+        self._new = asyncio.Condition()
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the server's origin."""
+        return f"http://localhost:{self.port}"
+
+    async def start(self) -> None:
+        """Listen on a free port of the loopback interface."""
+        app = web.Application()
+        app.router.add_get("/xrpc/{nsid}", self._xrpc)
+        app.router.add_get("/{did}", self._document)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        assert site._server is not None
+        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr, attr-defined]
+
+    async def stop(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def send(self, *frames: bytes) -> None:
+        """Append frames, whose seq is the world's last, to the stream."""
+        first = self.world.seq - len(frames) + 1
+        self.frames += [(first + index, raw) for index, raw in enumerate(frames)]
+        async with self._new:
+            self._new.notify_all()
+
+    async def _document(self, request: web.Request) -> web.Response:
+        self.requests["plc"] += 1
+        did = request.match_info["did"]
+        if "plc" in self.down:
+            return web.Response(status=503)
+        if did in self.tombstoned or did not in self.world.accounts:
+            return web.json_response({"message": "not registered"}, status=410 if did in self.tombstoned else 404)
+        return web.json_response(self.world.accounts[did].document())
+
+    async def _xrpc(self, request: web.Request) -> web.StreamResponse:
+        nsid = request.match_info["nsid"]
+        name = nsid.rpartition(".")[2]
+        self.requests[name] += 1
+        if name in self.down:
+            return web.json_response({"error": "Unavailable", "message": "down"}, status=503)
+        handler = getattr(self, f"_{name}", None)
+        if handler is None:
+            return web.json_response({"error": "MethodNotImplemented", "message": nsid}, status=501)
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    def _account(self, request: web.Request) -> world.Account | web.Response:
+        account = self.world.accounts.get(request.query.get("did", ""))
+        if account is None or account.status == "deleted":
+            return web.json_response({"error": "RepoNotFound", "message": "no such repo"}, status=400)
+        return account
+
+    async def _describeServer(self, _: web.Request) -> web.Response:  # noqa: N802
+        if not self.is_pds:
+            return web.json_response({"error": "MethodNotImplemented", "message": ""}, status=501)
+        return web.json_response({"did": "did:web:localhost", "availableUserDomains": [".world.test"]})
+
+    async def _getRepo(self, request: web.Request) -> web.Response:  # noqa: N802
+        account = self._account(request)
+        if isinstance(account, web.Response):
+            return account
+        if not account.active:
+            return web.json_response({"error": f"Repo{(account.status or 'deactivated').title()}", "message": ""}, status=400)
+        content = self.snapshots.get(account.did) or account.export()
+        return web.Response(body=content, content_type="application/vnd.ipld.car")
+
+    async def _getRepoStatus(self, request: web.Request) -> web.Response:  # noqa: N802
+        account = self._account(request)
+        if isinstance(account, web.Response):
+            return account
+        body = {"did": account.did, "active": account.active}
+        return web.json_response(body | ({"rev": account.rev} if account.active else {"status": account.status}))
+
+    async def _resolveHandle(self, request: web.Request) -> web.Response:  # noqa: N802
+        for account in self.world.accounts.values():
+            if account.handle == request.query["handle"]:
+                return web.json_response({"did": account.did})
+        return web.json_response({"error": "HandleNotFound", "message": ""}, status=400)
+
+    async def _listReposByCollection(self, request: web.Request) -> web.Response:  # noqa: N802
+        collection = request.query["collection"]
+        found = sorted(did for did, account in self.world.accounts.items() if any(path.startswith(f"{collection}/") for path in account.records))
+        return web.json_response({"repos": [{"did": did} for did in found]})
+
+    async def _subscribeRepos(self, request: web.Request) -> web.WebSocketResponse:  # noqa: N802
+        socket = web.WebSocketResponse(max_msg_size=0)
+        await socket.prepare(request)
+        cursor = int(request.query.get("cursor", self.frames[-1][0] if self.frames else 0))
+        if self.frames and cursor > self.frames[-1][0]:
+            await socket.send_bytes(world.error_frame("FutureCursor"))
+            await socket.close()
+            return socket
+        sent = 0
+        while not socket.closed:
+            while sent < len(self.frames):
+                seq, raw = self.frames[sent]
+                sent += 1
+                if seq > cursor:
+                    await socket.send_bytes(raw)
+            async with self._new:
+                if sent == len(self.frames):
+                    await self._new.wait()
+        return socket

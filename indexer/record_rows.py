@@ -38,7 +38,10 @@ SHOWN = ("accepted", "flagged")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one path is to become: a record with its reading, or deleted (both None)."""
+    """What one path is to become: a record with its reading, or deleted (both None).
+
+    `was_written` says that the same batch wrote it before: a deletion then leaves a tombstone, as it would in two.
+    """
 
     did: str
     path: str
@@ -46,6 +49,7 @@ class Outcome:
     cid: bytes | None
     raw: bytes | None
     reading: Reading | None
+    was_written: bool = False
 
 
 async def apply_outcomes(
@@ -66,10 +70,8 @@ async def apply_outcomes(
     own = {(actors[outcome.did], outcome.path): outcome for outcome in outcomes}
     # A deletion of what was never here needs no number and leaves no trace.
     numbers = await known_uri_ids(connection, own.keys())
-    numbers |= await uri_ids(
-        connection,
-        {path for path, outcome in own.items() if outcome.cid is not None and path not in numbers} | subject_paths,
-    )
+    written = {path for path, outcome in own.items() if outcome.cid is not None or outcome.was_written}
+    numbers |= await uri_ids(connection, (written - numbers.keys()) | subject_paths)
     existing = {
         row["uri_id"]: row
         for row in await connection.fetch(_EXISTING, [numbers[path] for path in own if path in numbers])
@@ -83,7 +85,7 @@ async def apply_outcomes(
     for path, outcome in own.items():
         uri_id = numbers.get(path)
         old = existing.get(uri_id) if uri_id is not None else None
-        if uri_id is None or (old is None and outcome.cid is None):
+        if uri_id is None or (old is None and outcome.cid is None and not outcome.was_written):
             continue
         collection = outcome.path.partition("/")[0]
         reading = outcome.reading

@@ -195,7 +195,11 @@ class Writer:
                 case CommitUnit(did=did, rev=rev, changes=changes):
                     for change in changes:
                         reading = self._reader.read(change.path, change.raw) if change.raw is not None else None
-                        folded[did, change.path] = Outcome(did, change.path, rev, change.cid, change.raw, reading)
+                        earlier = folded.get((did, change.path))
+                        was_written = earlier is not None and (earlier.cid is not None or earlier.was_written)
+                        folded[did, change.path] = Outcome(
+                            did, change.path, rev, change.cid, change.raw, reading, was_written
+                        )
                 case SnapshotUnit():
                     await write_folded()
                     await self._write_snapshot(connection, unit, actors, now)

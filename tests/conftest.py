@@ -1,5 +1,6 @@
 """Shared fixtures; and `tests/` itself is importable (world, interop)."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from database.migrate import migrate  # noqa: E402
 if TYPE_CHECKING:
     from postgres import PostgresForTests
 
+os.environ["LOGFIRE_IGNORE_NO_CONFIG"] = "1"  # nothing is sent anywhere from tests
 pytest_plugins = ["postgres"]
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -273,9 +273,11 @@ class Account:
         ordered = sorted(path.encode() for path in self.records)
         for _, path, _ in writes:
             key = path.encode()
-            neighbours = (
-                [*[other for other in ordered if other < key][-1:], key, *[other for other in ordered if other > key][:1]]
-            )
+            neighbours = [
+                *[other for other in ordered if other < key][-1:],
+                key,
+                *[other for other in ordered if other > key][:1],
+            ]
             for each in neighbours:
                 blocks |= {cid: self.tree.blocks[cid] for cid in self.tree.path_to(each)}
         blocks |= new_records

@@ -93,7 +93,9 @@ class WorldServer:
         if isinstance(account, web.Response):
             return account
         if not account.active:
-            return web.json_response({"error": f"Repo{(account.status or 'deactivated').title()}", "message": ""}, status=400)
+            return web.json_response(
+                {"error": f"Repo{(account.status or 'deactivated').title()}", "message": ""}, status=400
+            )
         content = self.snapshots.get(account.did) or account.export()
         return web.Response(body=content, content_type="application/vnd.ipld.car")
 
@@ -112,7 +114,11 @@ class WorldServer:
 
     async def _listReposByCollection(self, request: web.Request) -> web.Response:  # noqa: N802
         collection = request.query["collection"]
-        found = sorted(did for did, account in self.world.accounts.items() if any(path.startswith(f"{collection}/") for path in account.records))
+        found = sorted(
+            did
+            for did, account in self.world.accounts.items()
+            if any(path.startswith(f"{collection}/") for path in account.records)
+        )
         return web.json_response({"repos": [{"did": did} for did in found]})
 
     async def _subscribeRepos(self, request: web.Request) -> web.WebSocketResponse:  # noqa: N802

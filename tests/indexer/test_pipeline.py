@@ -101,7 +101,9 @@ async def test_a_replayed_commit_is_ignored(indexer: Harness) -> None:
 async def test_a_missed_commit_breaks_the_chain_and_the_repository_is_fetched_with_its_deletions(
     indexer: Harness,
 ) -> None:
-    account = await synchronized(indexer, ("create", TRACK, track("One")), ("create", "fm.plyr.track/3mbd3542kzc2b", track("Two")))
+    account = await synchronized(
+        indexer, ("create", TRACK, track("One")), ("create", "fm.plyr.track/3mbd3542kzc2b", track("Two"))
+    )
 
     publish(indexer, account, ("delete", "fm.plyr.track/3mbd3542kzc2b", None), ("update", TRACK, track("Changed")))
     indexer.feed(publish(indexer, account, ("create", "app.bsky.feed.post/x", {"a": 1})))
@@ -180,7 +182,8 @@ async def test_an_identity_event_refreshes_the_identity_while_commits_wait(index
     account = await synchronized(indexer)
     account.handle = "renamed.world.test"
     indexer.feed(
-        indexer.world.identity_frame(account), publish(indexer, account, ("create", "fm.plyr.track/3mbd3542kzc2b", track("Two")))
+        indexer.world.identity_frame(account),
+        publish(indexer, account, ("create", "fm.plyr.track/3mbd3542kzc2b", track("Two"))),
     )
     assert await indexer.titles() == ["One"]
     await indexer.settle()
@@ -316,7 +319,11 @@ async def test_a_list_keeps_a_row_for_every_position_dangling_or_not(indexer: Ha
     account = await synchronized(indexer)
     owner = await synchronized(
         indexer,
-        ("create", "fm.plyr.list/3mbd3542kzc2a", playlist([(account, TRACK), (account, "fm.plyr.track/3mbd3542kzc2g"), (account, TRACK)])),
+        (
+            "create",
+            "fm.plyr.list/3mbd3542kzc2a",
+            playlist([(account, TRACK), (account, "fm.plyr.track/3mbd3542kzc2g"), (account, TRACK)]),
+        ),
     )
     assert await indexer.rows(
         "SELECT position, path FROM network.list_items i JOIN network.uris u ON u.uri_id = i.subject_uri_id ORDER BY position"
@@ -326,7 +333,9 @@ async def test_a_list_keeps_a_row_for_every_position_dangling_or_not(indexer: Ha
         (2, TRACK),
     ]
     indexer.feed(
-        publish(indexer, owner, ("update", "fm.plyr.list/3mbd3542kzc2a", playlist([(account, TRACK)], listType="mixtape")))
+        publish(
+            indexer, owner, ("update", "fm.plyr.list/3mbd3542kzc2a", playlist([(account, TRACK)], listType="mixtape"))
+        )
     )
     await indexer.write()
     assert await indexer.rows("SELECT item_count, purpose FROM network.lists") == [(1, "mixtape")]

@@ -1,0 +1,1 @@
+"""Methods about tracks and what people do with them."""

@@ -1,0 +1,30 @@
+"""library.getList: a list and every place in it."""
+
+from appview import feeds
+from appview.api.not_found import LIST_NOT_FOUND, not_found
+from appview.hydration import hydrate
+from appview.lookup import uri_id_of
+from appview.service import Context
+from appview.views.feed import track_view
+from appview.views.formats import present
+from appview.views.library import list_item_view, list_view
+from appview.visibility import Seen, shown
+from appview.xrpc.call import Output
+
+
+async def get_list(context: Context) -> Output:
+    """Return a list and a page of its places; one that cannot be shown stays, and does not say why."""
+    call, connection = context.call, context.connection
+    after = call.after()
+    uri_id = await uri_id_of(connection, call.text("uri"))
+    if uri_id is None:
+        raise not_found(LIST_NOT_FOUND)
+    items, last = await feeds.list_items(connection, uri_id, call.integer("limit"), after)
+    subjects = list({item.subject_uri_id: None for item in items})
+    state = await hydrate(connection, context.settings.namespace, tracks=subjects, lists=[uri_id])
+    lists = shown(state.lists, [uri_id], state, Seen.DIRECT)
+    if not lists:
+        raise not_found(LIST_NOT_FOUND)
+    views = {track.uri_id: track_view(track, state) for track in shown(state.tracks, subjects, state, Seen.DIRECT)}
+    places = [list_item_view(item.position, item.uri, views.get(item.subject_uri_id)) for item in items]
+    return present({"list": list_view(lists[0], state), "cursor": call.cursor(last), "items": places})

@@ -1,0 +1,161 @@
+"""Put the appview together: XRPC, the DID document, robots.txt and the page at /.
+
+Nothing is read from the environment and nothing runs before the application's lifespan begins. Start-up fails when
+lexicons and methods disagree. Run it with proxy headers off: whose address counts is decided by
+`trusted_proxy_hops` alone.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import asyncpg
+import orjson
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from appview.api.methods import METHODS, REQUEST_SYNC
+from appview.front_page import load_front_page
+from appview.service import MethodOf, Service
+from appview.settings import AppviewSettings
+from appview.status import last_event_at
+from appview.views.formats import present
+from appview.views.front_page import CONTENT_SECURITY_POLICY
+from appview.views.index import lag_seconds
+from appview.well_known import did_document
+from appview.xrpc.call import Output
+from appview.xrpc.errors import XrpcError
+from appview.xrpc.rate_limit import RateLimits
+from appview.xrpc.routes import bind_routes
+from appview.xrpc.server import XrpcServer
+from atprotocol.lexicon.catalog import Catalog
+from database.connect import create_pool
+from database.roles import APPVIEW
+
+OpenPool: TypeAlias = Callable[[], Awaitable[asyncpg.Pool]]
+
+_ROBOTS = "# Ask the API, not the pages; the cursors go on for long.\nUser-agent: *\nAllow: /$\nDisallow: /xrpc/\n"
+_PAGE_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def now_in_utc() -> datetime:
+    """Return the present time."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: AppviewSettings,
+    catalog: Catalog,
+    *,
+    open_pool: OpenPool,
+    methods: Mapping[str, MethodOf] = METHODS,
+    clock: Callable[[], datetime] = now_in_utc,
+) -> FastAPI:
+    """Return the application; `open_pool` (see `pool_opener`) is called when its lifespan begins.
+
+    The catalog stands in the settings' namespace. Raises LexiconError when it and the methods disagree.
+    """
+    service = Service(settings)
+    routes = bind_routes(catalog, settings.namespace, {name: service.bind(method) for name, method in methods.items()})
+
+    async def health() -> Output:
+        async with service.connection() as connection:
+            event_time = await last_event_at(connection)
+        lag = lag_seconds(event_time, clock())
+        return present({"status": "ok", "version": settings.version, "lagSeconds": lag})
+
+    limits = RateLimits(settings.rate_windows, {settings.nsid(REQUEST_SYNC): settings.sync_request_limits})
+    server = XrpcServer(
+        routes=routes,
+        health=health,
+        limiter=limits,
+        clock=clock,
+        trusted_proxy_hops=settings.trusted_proxy_hops,
+        body_limit_bytes=settings.body_limit_bytes,
+        cache_seconds=settings.cache_seconds,
+    )
+    by_name = {name: catalog.method(settings.nsid(name)) for name in sorted(methods)}
+    document = orjson.dumps(did_document(settings))
+
+    async def front_page(request: Request) -> Response:
+        headers = server.limit(request, None)
+        async with service.connection() as connection:
+            page = await load_front_page(connection, settings, by_name, clock())
+        return HTMLResponse(page, headers=_PAGE_HEADERS | headers)
+
+    async def did_json(_: Request) -> Response:
+        headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=300"}
+        return Response(document, media_type="application/json", headers=headers)
+
+    async def robots(_: Request) -> Response:
+        return PlainTextResponse(_ROBOTS, headers={"Cache-Control": "public, max-age=3600"})
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.pool = await open_pool()
+        try:
+            yield
+        finally:
+            pool, service.pool = service.pool, None
+            await pool.close()
+
+    app = FastAPI(
+        title="plyr AppView",
+        version=settings.version,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # The framework's own tracing slows every request fivefold once any tracer is set.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        exception_handlers={HTTPException: _http_error, XrpcError: _xrpc_error},
+    )
+    app.router.routes.extend((
+        Route("/xrpc/{path:path}", server),
+        Route("/xrpc", server),
+        Route("/.well-known/did.json", did_json),
+        Route("/robots.txt", robots),
+        Route("/", front_page),
+    ))  # fmt: skip
+    return app
+
+
+def pool_opener(url: str, settings: AppviewSettings) -> OpenPool:
+    """Return what opens the pool: as the appview's role, with bounded statements."""
+
+    async def open_pool() -> asyncpg.Pool:
+        return await create_pool(
+            url,
+            role=APPVIEW,
+            minimum=settings.pool_minimum,
+            maximum=settings.pool_maximum,
+            settings={"statement_timeout": str(settings.statement_timeout_ms), "application_name": "plyr-appview"},
+        )
+
+    return open_pool
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    name = {404: "NotFound", 405: "InvalidRequest"}.get(error.status_code, "InvalidRequest")
+    return _error(error.status_code, name, str(error.detail), dict(error.headers or {}))
+
+
+async def _xrpc_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, XrpcError)
+    return _error(error.status, error.error, error.message, dict(error.headers))
+
+
+def _error(status: int, error: str, message: str, headers: dict[str, str]) -> Response:
+    body = orjson.dumps({"error": error, "message": message})
+    return Response(body, status, headers, media_type="application/json")

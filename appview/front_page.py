@@ -1,0 +1,49 @@
+"""Load what the page at / shows. What is hidden is hidden here too."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import asyncpg
+
+from appview import feeds
+from appview.hydration import hydrate
+from appview.settings import AppviewSettings
+from appview.status import stats
+from appview.views.front_page import Examples, front_page
+from appview.views.index import lag_seconds
+from appview.visibility import Seen, shown, sql_record_shown
+from atprotocol.lexicon.methods import Method
+
+_TRACKS = 10
+_NEWEST_LIST = f"""
+    SELECT l.uri
+    FROM network.lists l
+    JOIN network.repos r ON r.actor_id = l.actor_id
+    JOIN network.actors a ON a.actor_id = l.actor_id
+    WHERE l.uri_id = (SELECT max(uri_id) FROM network.lists) AND {sql_record_shown("r", "a.did", "l.uri")}
+"""  # noqa: S608
+
+
+async def load_front_page(
+    connection: asyncpg.Connection, settings: AppviewSettings, methods: Mapping[str, Method], now: datetime
+) -> str:
+    """Return the page as HTML."""
+    page = await feeds.latest(connection, [], [], _TRACKS, None)
+    state = await hydrate(connection, settings.namespace, tracks=page.uri_ids)
+    tracks = shown(state.tracks, page.uri_ids, state, Seen.LISTING)
+    list_uri = await connection.fetchval(_NEWEST_LIST)
+    numbers = await stats(connection)
+    figures: dict[str, int | None] = {
+        name.rpartition(".")[2] + "s": numbers.collections.get(settings.nsid(name), (0, 0))[0]
+        for name in ("track", "like", "comment", "list", "actor.profile")
+    }
+    figures["repositories"] = sum(numbers.repos.values())
+    lags = [lag for each in numbers.upstreams if (lag := lag_seconds(each.event_time, now)) is not None]
+    figures["seconds behind"] = max(lags, default=None)
+    first = tracks[0] if tracks else None
+    examples = Examples(
+        track_uri=first.uri if first else None,
+        list_uri=list_uri,
+        did=state.actors[first.actor_id].did if first else None,
+    )
+    return front_page(settings.namespace, figures, tracks, state, methods, examples)

@@ -1,0 +1,121 @@
+"""What hydration loads, as typed rows; the fields are named as the statements name their columns."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ActorRow:
+    """An account that has a repository here; `handle` is None unless it is verified."""
+
+    actor_id: int
+    did: str
+    handle: str | None
+    pds: str | None
+    is_visible: bool
+    is_taken_down: bool
+    display_name: str | None
+    bio: str | None
+    avatar_url: str | None
+    avatar_cid: str | None
+    bluesky_avatar_cid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRow:
+    """A track and its counters; `record` is the record's JSON text."""
+
+    uri_id: int
+    actor_id: int
+    uri: str
+    cid: bytes
+    record: str
+    indexed_at: datetime
+    created_at: str
+    title: str
+    artist: str
+    album: str | None
+    duration_seconds: int | None
+    audio_cid: str | None
+    audio_mime_type: str | None
+    audio_size_bytes: int | None
+    audio_url: str | None
+    image_cid: str | None
+    image_url: str | None
+    support_gate: str | None
+    visibility: str
+    tags: list[str]
+    like_count: int
+    comment_count: int
+    is_taken_down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LikeRow:
+    """A like."""
+
+    uri_id: int
+    actor_id: int
+    uri: str
+    indexed_at: datetime
+    created_at: str
+    is_taken_down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommentRow:
+    """A comment; `record` is the record's JSON text."""
+
+    uri_id: int
+    actor_id: int
+    uri: str
+    cid: bytes
+    record: str
+    indexed_at: datetime
+    created_at: str
+    text: str
+    timestamp_ms: int
+    is_taken_down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """A list without its items; `record` is the record's JSON text."""
+
+    uri_id: int
+    actor_id: int
+    uri: str
+    cid: bytes
+    record: str
+    indexed_at: datetime
+    created_at: str
+    name: str | None
+    purpose: str | None
+    description: str | None
+    image_cid: str | None
+    item_count: int
+    is_taken_down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFacts:
+    """What only a page about one account needs: its counts, and when its profile was made and first seen."""
+
+    tracks_count: int
+    albums_count: int
+    playlists_count: int
+    likes_given_count: int
+    created_at: str | None
+    indexed_at: datetime | None
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that one answer is made of, by number; what is not in it does not exist."""
+
+    actors: dict[int, ActorRow] = field(default_factory=dict)
+    tracks: dict[int, TrackRow] = field(default_factory=dict)
+    features: dict[int, list[int]] = field(default_factory=dict)
+    likes: dict[int, LikeRow] = field(default_factory=dict)
+    comments: dict[int, CommentRow] = field(default_factory=dict)
+    lists: dict[int, ListRow] = field(default_factory=dict)

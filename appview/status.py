@@ -1,0 +1,81 @@
+"""What the index knows of a record, of a repository and of itself, as rows.
+
+Whatever is hidden is left out here already: no row of an account that is not shown, nothing of a record that is taken
+down. So it cannot be told from what was never there.
+"""
+
+from datetime import datetime
+
+import asyncpg
+
+from appview.status_rows import CollectionStatus, RecordStatus, RepoStatus, Stats, Upstream
+from appview.visibility import sql_account_shown, sql_not_taken_down
+
+_NOT_TAKEN_DOWN = sql_not_taken_down("'at://' || a.did || '/' || u.path")
+_ACCOUNT_SHOWN = sql_account_shown("r", "a.did")
+_RECORD = f"""
+    SELECT r.sync_status, r.cause, d.verdict, d.problems, d.cid, d.rev, d.indexed_at
+    FROM network.actors a
+    JOIN network.repos r ON r.actor_id = a.actor_id
+    LEFT JOIN network.uris u ON u.actor_id = a.actor_id AND u.path = $2 AND {_NOT_TAKEN_DOWN}
+    LEFT JOIN network.records d ON d.uri_id = u.uri_id AND d.verdict <> 'deleted'
+    WHERE a.did = $1 AND {_ACCOUNT_SHOWN}
+"""  # noqa: S608
+_REPO = f"""
+    SELECT r.actor_id, r.sync_status, r.cause, r.rev, r.tracked_at, r.synchronized_at, r.retry_at
+    FROM network.actors a
+    JOIN network.repos r ON r.actor_id = a.actor_id
+    WHERE a.did = $1 AND {_ACCOUNT_SHOWN}
+"""  # noqa: S608
+_COLLECTIONS = f"""
+    SELECT split_part(u.path, '/', 1) AS collection,
+        count(*) FILTER (WHERE d.verdict IN ('accepted', 'flagged')) AS accepted,
+        count(*) FILTER (WHERE d.verdict = 'rejected') AS rejected,
+        max(d.indexed_at) AS last_indexed_at
+    FROM network.uris u
+    JOIN network.actors a ON a.actor_id = u.actor_id
+    JOIN network.records d ON d.uri_id = u.uri_id AND d.verdict <> 'deleted'
+    WHERE u.actor_id = $1 AND {_NOT_TAKEN_DOWN}
+    GROUP BY 1
+    ORDER BY 1
+"""  # noqa: S608
+_TOTALS = "SELECT collection, accepted, rejected FROM network.collection_totals"
+_REPOS = "SELECT sync_status, count(*) FROM network.repos GROUP BY sync_status ORDER BY sync_status"
+# A source that names a time at the end of the calendar has named none.
+_EVENT_TIME = "CASE WHEN isfinite(event_time) THEN event_time END"
+_UPSTREAMS = f"SELECT host, seq, {_EVENT_TIME} AS event_time FROM network.cursors ORDER BY host, endpoint"  # noqa: S608
+_LAST_EVENT = f"SELECT min({_EVENT_TIME}) FROM network.cursors"  # noqa: S608
+
+
+async def record_status(connection: asyncpg.Connection, did: str, path: str) -> RecordStatus | None:
+    """Return what is known at a path of a repository; None when the account is not known, or hidden."""
+    row = await connection.fetchrow(_RECORD, did, path)
+    return None if row is None else RecordStatus(**row)
+
+
+async def repo_status(connection: asyncpg.Connection, did: str) -> RepoStatus | None:
+    """Return what is known of a repository; None when it is not known, or hidden."""
+    row = await connection.fetchrow(_REPO, did)
+    if row is None:
+        return None
+    fields = dict(row)
+    collections = await connection.fetch(_COLLECTIONS, fields.pop("actor_id"))
+    return RepoStatus(**fields, collections=tuple(CollectionStatus(**each) for each in collections))
+
+
+async def stats(connection: asyncpg.Connection) -> Stats:
+    """Return the figures of the whole index."""
+    totals = await connection.fetch(_TOTALS)
+    repos = await connection.fetch(_REPOS)
+    upstreams = await connection.fetch(_UPSTREAMS)
+    return Stats(
+        collections={row["collection"]: (row["accepted"], row["rejected"]) for row in totals},
+        repos={row["sync_status"]: row["count"] for row in repos},
+        upstreams=tuple(Upstream(**row) for row in upstreams),
+    )
+
+
+async def last_event_at(connection: asyncpg.Connection) -> datetime | None:
+    """Return when the last fully indexed event of the slowest source happened; None when no source told."""
+    found: datetime | None = await connection.fetchval(_LAST_EVENT)
+    return found

@@ -1,0 +1,1 @@
+"""Rows in, JSON objects out. Pure: no clock, no database. One module per lexicon of definitions."""

@@ -1,0 +1,37 @@
+"""Accounts as JSON: actor.defs. What an account's own profile lacks is taken from its Bluesky profile."""
+
+from appview.rows import ActorRow, ProfileFacts
+from appview.views.formats import blob_url, instant_text, present, web_url
+from appview.xrpc.call import Output
+from atprotocol.syntax.handle import INVALID_HANDLE
+
+
+def profile_view_basic(actor: ActorRow) -> Output:
+    """Return an account as shown beside what it made: actor.defs#profileViewBasic."""
+    return present({
+        "did": actor.did,
+        "handle": actor.handle or INVALID_HANDLE,
+        "displayName": actor.display_name,
+        "avatar": avatar_url(actor),
+    })  # fmt: skip
+
+
+def profile_view_detailed(actor: ActorRow, facts: ProfileFacts) -> Output:
+    """Return an account as shown on a page of its own: actor.defs#profileViewDetailed."""
+    details = {
+        "bio": actor.bio,
+        "createdAt": facts.created_at,
+        "indexedAt": None if facts.indexed_at is None else instant_text(facts.indexed_at),
+        "tracksCount": facts.tracks_count,
+        "albumsCount": facts.albums_count,
+        "playlistsCount": facts.playlists_count,
+        "likesGivenCount": facts.likes_given_count,
+    }
+    return profile_view_basic(actor) | present(details)
+
+
+def avatar_url(actor: ActorRow) -> str | None:
+    """Return where a picture of the account can be fetched: as its own profile says, or else the one at Bluesky."""
+    if actor.avatar_url is not None and actor.avatar_url.lower().startswith("https://"):
+        return web_url(actor.avatar_url)
+    return blob_url(actor.pds, actor.did, actor.avatar_cid or actor.bluesky_avatar_cid)

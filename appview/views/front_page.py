@@ -1,0 +1,135 @@
+"""The page at /: what this is, how it stands, the newest tracks, and every method with a link that works.
+
+One document without scripts, pictures or anything from elsewhere. Every text that came from the network is escaped.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+from urllib.parse import urlencode
+
+from appview.rows import State, TrackRow
+from atprotocol.lexicon.methods import Method
+from atprotocol.lexicon.schema import MethodKind
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --ink: #1d2129; --soft: #667080; --paper: #fbfaf8; --line: #e4e1da; --accent: #8a4b16; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e6e1; --soft: #98a0ad; --paper: #15171b; --line: #2b2f37; --accent: #e8a765; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 3rem 1.25rem 5rem; max-width: 46rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { margin: 0; font-size: 2rem; letter-spacing: -0.02em; }
+h2 { margin: 2.75rem 0 0.75rem; font-size: 0.8rem; letter-spacing: 0.08em; text-transform: uppercase; color: var(--soft); }
+p { margin: 0.5rem 0; }
+a { color: var(--accent); text-decoration: none; }
+a:hover, a:focus-visible { text-decoration: underline; }
+code { font: 0.9em/1.4 ui-monospace, monospace; }
+small, .soft { color: var(--soft); font-size: 0.875rem; }
+dl.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(6.5rem, 1fr)); gap: 1rem; margin: 0; }
+dl.figures div { border-top: 2px solid var(--line); padding-top: 0.5rem; }
+dl.figures dt { color: var(--soft); font-size: 0.8rem; }
+dl.figures dd { margin: 0; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
+ol, ul { list-style: none; margin: 0; padding: 0; }
+li { padding: 0.6rem 0; border-top: 1px solid var(--line); }
+"""
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
+CONTENT_SECURITY_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Things that are here and shown, to be asked for; None where there is none."""
+
+    track_uri: str | None
+    list_uri: str | None
+    did: str | None
+
+    def query_of(self, name: str, method: Method) -> Mapping[str, str] | None:
+        """Return parameters that get an answer from a query named so in its namespace; None if we know none."""
+        known = {
+            "uri": self.list_uri if name.startswith("library.") else self.track_uri,
+            "uris": self.track_uri,
+            "actor": self.did,
+            "did": self.did,
+        }
+        query: dict[str, str] = {}
+        for parameter in method.parameters.declared:
+            if parameter.is_required:
+                value = known.get(parameter.name)
+                if value is None:
+                    return None
+                query[parameter.name] = value
+        return query
+
+
+def front_page(
+    namespace: str,
+    figures: Mapping[str, int | None],
+    tracks: Sequence[TrackRow],
+    state: State,
+    methods: Mapping[str, Method],
+    examples: Examples,
+) -> str:
+    """Return the page; `methods` by their names within the namespace."""
+    name = escape(namespace)
+    cells = "".join(
+        f"<div><dt>{escape(label)}</dt><dd>{value:,}</dd></div>"
+        for label, value in figures.items()
+        if value is not None
+    )
+    latest = "".join(_track(track, state, namespace) for track in tracks)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>plyr AppView</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<h1>plyr AppView</h1>
+<p>Music on the AT Protocol. Artists keep their tracks in their own repositories as <code>{name}.*</code> records;
+this service follows the network, verifies what it hears and answers questions about it. The answers are JSON, open to
+everybody, without a key.</p>
+<h2>Now</h2>
+<dl class="figures">{cells}</dl>
+<h2>Latest tracks</h2>
+{f"<ol>{latest}</ol>" if latest else '<p class="soft">None yet.</p>'}
+<h2>Methods</h2>
+<ul>{"".join(_method(each, method, examples) for each, method in methods.items())}</ul>
+<h2>More</h2>
+<p><a href="/xrpc/_health">Health</a> · <a href="/.well-known/did.json">DID document</a></p>
+</body>
+</html>
+"""
+
+
+def _track(track: TrackRow, state: State, namespace: str) -> str:
+    author = state.actors[track.actor_id]
+    link = _link(f"{namespace}.feed.getTrack", {"uri": track.uri})
+    profile = _link(f"{namespace}.actor.getProfile", {"actor": author.did})
+    return (
+        f'<li><a href="{link}"><bdi>{escape(track.title)}</bdi></a> <bdi>{escape(track.artist)}</bdi><br>'
+        f'<small><a href="{profile}">{escape(author.handle or author.did)}</a> · '
+        f"{track.like_count:,} likes · {track.comment_count:,} comments</small></li>"
+    )
+
+
+def _method(name: str, method: Method, examples: Examples) -> str:
+    query = examples.query_of(name, method) if method.kind is MethodKind.QUERY else None
+    title = f"<code>{escape(name)}</code>"
+    if query is not None:
+        title = f'<a href="{_link(method.nsid, query)}">{title}</a>'
+    verb = "" if method.kind is MethodKind.QUERY else " <small>POST</small>"
+    return f'<li>{title}{verb}<br><span class="soft">{escape(method.description)}</span></li>'
+
+
+def _link(nsid: str, query: Mapping[str, str]) -> str:
+    return escape(f"/xrpc/{nsid}{f'?{urlencode(query)}' if query else ''}")

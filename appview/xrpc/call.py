@@ -1,0 +1,59 @@
+"""One call of a method, as its handler gets it: everything checked, nothing of HTTP left.
+
+The handler answers with a JSON object as a dictionary, or raises XrpcError.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from appview.xrpc.cursor import Key, binding_of, decode_cursor, encode_cursor
+from atprotocol.data_model import Value
+from atprotocol.syntax.nsid import Nsid
+
+Output: TypeAlias = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A method's name, its checked parameters and body, and when it was called (UTC)."""
+
+    nsid: Nsid
+    parameters: Mapping[str, Value]
+    body: Mapping[str, Value]
+    called_at: datetime
+
+    def text(self, name: str) -> str:
+        """Return a text parameter that is required or has a default."""
+        value = self.parameters[name]
+        assert isinstance(value, str)
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        """Return an array of texts; absent is empty."""
+        value = self.parameters.get(name, [])
+        assert isinstance(value, list)
+        return [str(item) for item in value]
+
+    def integer(self, name: str) -> int:
+        """Return an integer parameter that is required or has a default."""
+        value = self.parameters[name]
+        assert isinstance(value, int)
+        return value
+
+    def after(self) -> Key | None:
+        """Return the key after which the page begins, None for the first page.
+
+        Raises MalformedCursor.
+        """
+        if "cursor" not in self.parameters:
+            return None
+        return decode_cursor(self.text("cursor"), binding_of(self.nsid, self.parameters))
+
+    def cursor(self, key: Key | None) -> str | None:
+        """Return the cursor of the next page, None where there is none."""
+        return None if key is None else encode_cursor(key, binding_of(self.nsid, self.parameters))
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Output]]

@@ -1,0 +1,152 @@
+"""The XRPC server: one ASGI application for everything below /xrpc/.
+
+It knows HTTP and the lexicons, and nothing of what the methods do. Everything is answered as JSON, our own
+failures included. The order of work is parameters, body, rate limit, handler.
+Source: https://atproto.com/specs/xrpc
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from appview.xrpc.body import read_input
+from appview.xrpc.call import Call, Output
+from appview.xrpc.errors import (
+    GENERIC_ERRORS,
+    INTERNAL_SERVER_ERROR,
+    INVALID_REQUEST,
+    METHOD_NOT_IMPLEMENTED,
+    RATE_LIMIT_EXCEEDED,
+    InvalidRequest,
+    XrpcError,
+)
+from appview.xrpc.rate_limit import Allowance, client_address
+from appview.xrpc.reply import Reply, error_reply, output_reply, preflight
+from appview.xrpc.routes import Route
+from atprotocol.data_model import Value
+from atprotocol.errors import InvalidSyntax
+from atprotocol.lexicon.parameters import InvalidParameter, parse_parameters
+from atprotocol.lexicon.schema import MethodKind
+from atprotocol.syntax.nsid import Nsid, normalize_nsid, parse_nsid
+
+_HEALTH = "_health"
+_MAX_PARAMETERS = 1000
+
+logger = logging.getLogger(__name__)
+
+
+class Limiter(Protocol):
+    """Whatever counts requests."""
+
+    def take(self, nsid: str | None, address: str | None, now: float) -> Allowance | None:
+        """Count a request and return what is left; None when nothing limits it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class XrpcServer:
+    """An ASGI application; the route that leads here must name the rest of the path `path`."""
+
+    routes: Mapping[Nsid, Route]
+    health: Callable[[], Awaitable[Output]]
+    limiter: Limiter
+    clock: Callable[[], datetime]
+    trusted_proxy_hops: int = 0
+    body_limit_bytes: int = 100_000
+    cache_seconds: int = 5
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        try:
+            reply = await self._answer(request)
+        except ClientDisconnect:
+            return
+        except XrpcError as error:
+            reply = error_reply(error)
+        except Exception:
+            logger.exception("unhandled error in %s", request.url.path)
+            reply = error_reply(XrpcError(500, INTERNAL_SERVER_ERROR, "Internal Server Error"))
+        await reply.send(request, send)
+
+    async def _answer(self, request: Request) -> Reply:
+        if request.method == "OPTIONS":
+            return preflight()
+        name = str(request.path_params.get("path", "")).removesuffix("/")
+        if name == _HEALTH:
+            return await self._health(request)
+        try:
+            nsid = normalize_nsid(parse_nsid(name))
+        except InvalidSyntax as error:
+            raise InvalidRequest("The path is not the NSID of a method") from error
+        route = self.routes.get(nsid)
+        if route is None:
+            raise XrpcError(501, METHOD_NOT_IMPLEMENTED, "Method Not Implemented")
+        if request.method not in route.verbs:
+            raise _wrong_verb(route.verbs)
+        parameters = _parse_query(request, route)
+        body = await read_input(request, route, self.body_limit_bytes)
+        limit_headers = self.limit(request, nsid)
+        try:
+            output = await route.handler(Call(nsid, parameters, body, self.clock()))
+        except XrpcError as error:
+            if error.error not in GENERIC_ERRORS and error.error not in route.method.error_names:
+                raise RuntimeError(f"{nsid} answers {error.error}, which its lexicon does not declare") from error
+            error.headers = {**limit_headers, **error.headers}
+            raise
+        is_query = route.method.kind is MethodKind.QUERY
+        reply = output_reply(output, request, self.cache_seconds if is_query else None)
+        reply.headers |= limit_headers
+        return reply
+
+    def limit(self, request: Request, nsid: str | None) -> dict[str, str]:
+        """Count a request, of a method or of something else, and return the headers that tell what is left.
+
+        Raises XrpcError (429) when there is nothing left.
+        """
+        now = self.clock().timestamp()
+        peer = request.client.host if request.client else None
+        address = client_address(peer, request.headers.getlist("x-forwarded-for"), self.trusted_proxy_hops)
+        try:
+            allowance = self.limiter.take(nsid, address, now)
+        except Exception:
+            # Whatever breaks in counting must not close the service.
+            logger.exception("the rate limiter failed")
+            return {}
+        if allowance is None:
+            return {}
+        headers = allowance.headers(now)
+        if not allowance.is_allowed:
+            raise XrpcError(429, RATE_LIMIT_EXCEEDED, "Rate Limit Exceeded", headers)
+        return headers
+
+    async def _health(self, request: Request) -> Reply:
+        if request.method not in ("GET", "HEAD"):
+            raise _wrong_verb(("GET", "HEAD"))
+        if "atproto-proxy" in request.headers:
+            raise InvalidRequest("The health of a service is not proxied")
+        return output_reply(await self.health(), request, None)
+
+
+def _wrong_verb(verbs: tuple[str, ...]) -> XrpcError:
+    return XrpcError(405, INVALID_REQUEST, "Method not allowed", {"Allow": ", ".join((*verbs, "OPTIONS"))})
+
+
+def _parse_query(request: Request, route: Route) -> Mapping[str, Value]:
+    query: bytes = request.scope["query_string"]
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
+        )
+    except ValueError as error:
+        raise InvalidRequest("The query string cannot be read") from error
+    try:
+        return parse_parameters(route.method.parameters, pairs)
+    except InvalidParameter as error:
+        raise InvalidRequest(f"Parameter {error}") from error

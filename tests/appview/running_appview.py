@@ -1,0 +1,85 @@
+"""A running application, and the ways to it that tests use."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from appview_client import XrpcClient
+from fastapi import FastAPI
+from seeds import NAMESPACE, NOW, Seeds
+
+from appview.settings import AppviewSettings
+from database.tables import metadata
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SETTINGS = AppviewSettings(
+    namespace=NAMESPACE, public_url="https://appview.example.com", version="1.2.3", pool_maximum=4
+)
+
+
+@dataclass
+class Clock:
+    """A clock that stands until it is moved."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class CountingPool:
+    """A pool that keeps the statements that its borrowers send."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self.statements: list[str] = []
+
+    @asynccontextmanager
+    async def acquire(self, **arguments: Any) -> AsyncIterator[asyncpg.Connection]:
+        async with self._pool.acquire(**arguments) as connection:
+            with connection.query_logger(lambda query: self.statements.append(query.query)):
+                yield connection
+
+    async def close(self) -> None:
+        """Leave the pool open: it serves all tests."""
+
+
+@dataclass
+class SharedDatabase:
+    """A migrated database for all tests of a session, which empty it first."""
+
+    url: str
+    pool: asyncpg.Pool
+    owner: asyncpg.Connection
+
+    async def empty(self) -> None:
+        tables = ", ".join(f"{table.schema}.{table.name}" for table in metadata.sorted_tables)
+        await self.owner.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+
+
+@dataclass
+class Appview:
+    """The running application and the ways to it."""
+
+    app: FastAPI
+    client: XrpcClient
+    seeds: Seeds
+    clock: Clock
+    pool: CountingPool
+
+    async def statements_of(self, name: str, parameters: Any) -> list[str]:
+        """Return the SQL statements that a successful query sends."""
+        self.pool.statements.clear()
+        response = await self.client.get(name, parameters)
+        assert response.status_code == 200, response.text
+        return list(self.pool.statements)
+
+
+StartAppview = Callable[..., Awaitable[Appview]]

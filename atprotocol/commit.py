@@ -40,8 +40,8 @@ def decode_commit(block: bytes) -> Commit:
         decoded = libipld.decode_dag_cbor(block)
     except (ValueError, RecursionError) as error:
         raise EncodingError(f"a commit is not DAG-CBOR: {error}") from None
-    if not isinstance(decoded, dict) or libipld.encode_dag_cbor(decoded) != block:
-        raise EncodingError("a commit is not in canonical form")
+    if not isinstance(decoded, dict):
+        raise EncodingError("a commit is no map")
     if decoded.keys() != _FIELDS:
         raise FieldMismatch(f"a commit has the fields {sorted(_FIELDS)}, this one {sorted(decoded)[:10]}")
     did, rev, data, prev = decoded["did"], decoded["rev"], decoded["data"], decoded["prev"]
@@ -52,7 +52,20 @@ def decode_commit(block: bytes) -> Commit:
         raise FieldMismatch("a commit's did, rev or sig is of the wrong type")
     if not _is_link(data) or not (prev is None or _is_link(prev)):
         raise FieldMismatch("a commit's data or prev is no CID of DAG-CBOR content")
-    return Commit(did, rev, data, signature, libipld.encode_dag_cbor(decoded))
+    unsigned: bytes = libipld.encode_dag_cbor(decoded)
+    if _with_signature(unsigned, did, rev, signature) != block:
+        raise EncodingError("a commit is not in canonical form")
+    return Commit(did, rev, data, signature, unsigned)
+
+
+def _with_signature(unsigned: bytes, did: str, rev: str, signature: bytes) -> bytes:
+    """Return the block that signing these bytes with this signature makes.
+
+    Put together by hand: libipld would take a signature that happens to begin like a CID for a link.
+    """
+    split = len(libipld.encode_dag_cbor({"did": did, "rev": rev}))
+    head = bytes((0x58, len(signature))) if 24 <= len(signature) < 256 else bytes((0x40 | (len(signature) & 0x1F),))
+    return b"\xa6" + unsigned[1:split] + b"\x63sig" + head + signature + unsigned[split:]
 
 
 def _is_link(value: object) -> bool:

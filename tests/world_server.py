@@ -25,6 +25,7 @@ class WorldServer:
         self.is_pds = False
         self.port = 0
         self._new = asyncio.Condition()
+        self._sockets: set[web.WebSocketResponse] = set()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -48,6 +49,13 @@ class WorldServer:
         """Stop listening and drop every connection."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def disconnect(self) -> None:
+        """Drop every event stream."""
+        for socket in list(self._sockets):
+            transport = socket._req.transport if socket._req is not None else None
+            if transport is not None:
+                transport.abort()
 
     async def send(self, *frames: bytes) -> None:
         """Append frames, whose seq is the world's last, to the stream."""
@@ -129,6 +137,16 @@ class WorldServer:
             await socket.send_bytes(world.error_frame("FutureCursor"))
             await socket.close()
             return socket
+        self._sockets.add(socket)
+        try:
+            await self._stream(socket, cursor)
+        except ConnectionError:
+            pass
+        finally:
+            self._sockets.discard(socket)
+        return socket
+
+    async def _stream(self, socket: web.WebSocketResponse, cursor: int) -> None:
         sent = 0
         while not socket.closed:
             while sent < len(self.frames):
@@ -139,4 +157,3 @@ class WorldServer:
             async with self._new:
                 if sent == len(self.frames):
                     await self._new.wait()
-        return socket

@@ -30,6 +30,17 @@ def test_a_commit_gives_its_fields_and_the_bytes_that_were_signed() -> None:
     commit.verify_signature(parse_multikey(KEY.multikey))
 
 
+def test_a_signature_that_begins_like_a_cid_is_still_a_signature() -> None:
+    signature = world.cid_of(b"") + bytes(28)
+
+    assert decode_commit(world.encode(FIELDS | {"sig": signature})).signature == signature
+
+
+def test_a_signature_that_is_a_link_is_refused() -> None:
+    with pytest.raises(EncodingError):
+        decode_commit(world.encode(FIELDS | {"sig": world.link(world.cid_of(b""))}))
+
+
 def test_another_key_did_not_sign_it() -> None:
     with pytest.raises(BadSignature):
         decode_commit(signed(FIELDS)).verify_signature(parse_multikey(world.Key("K-256", 98).multikey))

@@ -1,0 +1,279 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import world
+from harness import RELAY, Harness, harness, track
+
+from atprotocol.errors import NetworkError, StreamRefused
+from atprotocol.net import firehose
+from atprotocol.net.addresses import Policy
+from indexer.consumer import ENDPOINT, Consumer
+
+GUARD_SECONDS = 60
+TRACK = "fm.plyr.track/3mbd3542kzc22"
+
+
+class Script:
+    """A transport that plays one list of frames (or errors) for each connection, then stays silent."""
+
+    def __init__(self, *connections: list[bytes | Exception]) -> None:
+        self.connections = list(connections)
+        self.asked: list[int | None] = []
+        self.exhausted = asyncio.Event()
+
+    @asynccontextmanager
+    async def connect(self, cursor: int | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        self.asked.append(cursor)
+        yield self.play(self.connections.pop(0) if self.connections else None)
+
+    async def play(self, frames: list[bytes | Exception] | None) -> AsyncIterator[bytes]:
+        if frames is None:
+            self.exhausted.set()
+            await asyncio.Event().wait()
+        for each in frames or []:
+            if isinstance(each, Exception):
+                raise each
+            yield each
+
+
+def consumer_of(indexer: Harness, connect: object, first_cursor: int | None = None) -> Consumer:
+    backoff = firehose.Backoff(lambda: 0.0, first_seconds=0.001, longest_seconds=0.001)
+    return Consumer(
+        RELAY,
+        connect,
+        indexer.pool,
+        indexer.repos,
+        indexer.journal,
+        indexer.processor,
+        indexer.metrics,
+        backoff,
+        indexer._wake,
+        first_cursor,
+    )  # type: ignore[arg-type]
+
+
+async def played(indexer: Harness, *connections: list[bytes | Exception], first_cursor: int | None = None) -> Script:
+    """Run a consumer through all these connections, then write what has gathered."""
+    script = Script(*connections)
+    consumer = consumer_of(indexer, script.connect, first_cursor)
+    running = asyncio.create_task(consumer.run())
+    async with asyncio.timeout(GUARD_SECONDS):
+        await script.exhausted.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await indexer.write()
+    return script
+
+
+@pytest.fixture
+async def indexer(database_url: str) -> AsyncIterator[Harness]:
+    async with harness(database_url, world.World(3)) as made:
+        yield made
+
+
+def others(indexer: Harness, count: int) -> list[bytes]:
+    """Frames of strangers that make nothing of ours."""
+    account = indexer.world.account()
+    return [indexer.world.identity_frame(account) for _ in range(count)]
+
+
+async def stored(indexer: Harness) -> int | None:
+    value: int | None = await indexer.value(
+        "SELECT seq FROM network.cursors WHERE host = $1 AND endpoint = $2", RELAY.host, ENDPOINT
+    )
+    return value
+
+
+async def test_the_cursor_moves_through_a_stream_that_holds_nothing_of_ours(indexer: Harness) -> None:
+    await played(indexer, others(indexer, 3))
+
+    assert await stored(indexer) == 3
+    assert await indexer.value("SELECT event_time FROM network.cursors") is not None
+
+
+async def test_a_new_connection_begins_after_the_last_frame(indexer: Harness) -> None:
+    one, two, three, four = others(indexer, 4)
+    script = await played(indexer, [one, two], [three], [four, NetworkError("gone")])
+
+    assert script.asked == [None, 2, 3, 4]
+    assert await stored(indexer) == 4
+
+
+async def test_a_process_begins_at_the_stored_cursor(indexer: Harness) -> None:
+    frames = others(indexer, 3)
+    await played(indexer, frames[:2])
+    await indexer.load()
+
+    assert (await played(indexer, [frames[2]])).asked == [2, 3]
+
+
+async def test_the_first_frame_after_a_reconnect_may_repeat_the_cursor(indexer: Harness) -> None:
+    one, two, three = others(indexer, 3)
+    script = await played(indexer, [one, two], [two, three])
+
+    assert script.asked == [None, 2, 3]
+    assert indexer.metrics.frames["#identity"] == 3
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1), (0, 1, 1)])
+async def test_a_regression_inside_a_connection_drops_it(indexer: Harness, order: tuple[int, ...]) -> None:
+    frames = others(indexer, 4)
+    script = await played(indexer, [*(frames[index] for index in order), frames[3]], [])
+
+    highest = max(order) + 1
+    assert script.asked == [None, highest, highest]
+    assert indexer.metrics.events["indexer.reconnect"] == 1
+    assert await stored(indexer) == highest
+
+
+async def synchronized(indexer: Harness) -> world.Account:
+    account = indexer.world.account(pds=indexer.server.url)
+    indexer.feed(indexer.world.commit_frame(account, account.commit([("create", TRACK, track("One"))])))
+    await indexer.settle()
+    assert (await indexer.repo(account))["sync_status"] == "synchronized"
+    return account
+
+
+async def test_an_upstream_that_answers_below_the_cursor_is_asked_three_times_and_then_taken_as_restarted(
+    indexer: Harness,
+) -> None:
+    account = await synchronized(indexer)
+    high = others(indexer, 5)[-1]
+    low = [others_at(indexer, 2)]
+    script = await played(indexer, [high], low, low, low, [others_at(indexer, 3)])
+
+    cursor = indexer.world.seq
+    assert script.asked[:5] == [1, cursor, cursor, cursor, None]
+    assert await stored(indexer) == 3
+    assert await indexer.rows("SELECT seq FROM network.cursor_history") == [(cursor,)]
+    row = await indexer.repo(account)
+    assert (row["sync_status"], row["cause"]) == ("desynchronized", "upstream-restarted")
+
+
+def others_at(indexer: Harness, seq: int) -> bytes:
+    """A stranger's frame with this seq."""
+    kept, indexer.world.seq = indexer.world.seq, seq - 1
+    (frame,) = others(indexer, 1)
+    indexer.world.seq = kept
+    return frame
+
+
+async def test_two_answers_below_the_cursor_are_no_restart(indexer: Harness) -> None:
+    await synchronized(indexer)
+    frames = others(indexer, 5)
+    low = [others_at(indexer, 2)]
+    script = await played(indexer, [frames[3]], low, low, [frames[4]], low, low)
+
+    assert None not in script.asked
+    assert await indexer.rows("SELECT seq FROM network.cursor_history") == []
+    assert await stored(indexer) == indexer.world.seq
+
+
+async def test_a_future_cursor_is_kept_as_history_and_the_stream_goes_on_live(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    script = await played(indexer, [world.error_frame("FutureCursor")], [others_at(indexer, 7)])
+
+    assert script.asked[:2] == [1, None]
+    assert await indexer.rows("SELECT seq, reason FROM network.cursor_history") == [(1, "it says FutureCursor")]
+    assert await stored(indexer) == 7
+    assert (await indexer.repo(account))["cause"] == "upstream-restarted"
+    await indexer.settle()
+    assert (await indexer.repo(account))["sync_status"] == "synchronized"
+
+
+async def test_an_outdated_cursor_puts_every_repository_in_doubt(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    script = await played(indexer, [world.info_frame("OutdatedCursor"), others_at(indexer, 900)])
+
+    assert script.asked == [1, 900]
+    row = await indexer.repo(account)
+    assert (row["sync_status"], row["cause"]) == ("desynchronized", "outdated-cursor")
+
+
+async def test_after_another_error_frame_the_connection_is_made_anew(indexer: Harness) -> None:
+    frames = others(indexer, 2)
+    script = await played(indexer, [frames[0], world.error_frame("ConsumerTooSlow")], [frames[1]])
+
+    assert script.asked == [None, 1, 2]
+
+
+async def test_a_frame_that_cannot_be_decoded_drops_the_connection_once_and_is_then_kept(indexer: Harness) -> None:
+    one, two = others(indexer, 2)
+    script = await played(indexer, [one, b"\xff\xffjunk"], [b"\xff\xffjunk", two])
+
+    assert script.asked == [None, 1, 2]
+    assert await indexer.rows("SELECT host, after_seq, content FROM network.undecodable_frames") == [
+        (RELAY.host, 1, b"\xff\xffjunk")
+    ]
+    assert await stored(indexer) == 2
+
+
+async def test_of_a_huge_frame_that_cannot_be_decoded_a_part_is_kept(indexer: Harness) -> None:
+    junk = b"\xff" * 100_000
+    await played(indexer, [junk], [junk])
+
+    assert await indexer.value("SELECT octet_length(content) FROM network.undecodable_frames") == 65_536
+
+
+async def test_frames_of_unknown_kinds_are_passed_over(indexer: Harness) -> None:
+    (one,) = others(indexer, 1)
+    script = await played(indexer, [world.encode({"op": 1, "t": "#new"}) + world.encode({"seq": 1}), one])
+
+    assert script.asked == [None, 1]
+
+
+async def test_bad_blocks_are_a_bad_commit_and_no_bad_connection(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    bad = indexer.world.commit_frame(account, account.commit([("update", TRACK, track("Two"))]), blocks=b"\xff")
+    (after,) = others(indexer, 1)
+    script = await played(indexer, [bad, after])
+
+    assert script.asked == [1, 3]
+    assert (await indexer.repo(account))["cause"] == "bad-commit"
+    await indexer.settle()
+    assert await indexer.titles() == ["Two"]
+
+
+async def test_an_upstream_that_serves_no_stream_ends_the_program_with_the_reason(indexer: Harness) -> None:
+    @asynccontextmanager
+    async def refuse(cursor: int | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        raise StreamRefused("501")
+        yield
+
+    with pytest.raises(StreamRefused):
+        await consumer_of(indexer, refuse).run()
+
+
+async def test_on_a_real_socket_frames_arrive_and_a_dropped_connection_is_made_again(indexer: Harness) -> None:
+    account = indexer.world.account(pds=indexer.server.url)
+    url = f"{indexer.server.url}/xrpc/{ENDPOINT}"
+    policy = Policy(frozenset({("localhost", indexer.server.port)}), allow_http=True)
+
+    @asynccontextmanager
+    async def connect(cursor: int | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with firehose.connect(url, cursor, policy) as connection:
+            yield aiter(connection)
+
+    consumer = consumer_of(indexer, connect, first_cursor=0)
+    running = asyncio.create_task(consumer.run())
+    await indexer.server.send(indexer.world.commit_frame(account, account.commit([("create", TRACK, track("One"))])))
+    await until(lambda: consumer.cursor == 1)
+    await indexer.settle()
+    indexer.server.disconnect()
+    await indexer.server.send(indexer.world.commit_frame(account, account.commit([("update", TRACK, track("Two"))])))
+    await until(lambda: consumer.cursor == 2)
+    await indexer.settle()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert await indexer.titles() == ["Two"]
+    assert indexer.server.requests["subscribeRepos"] == 2
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; the guard is against a hang."""
+    async with asyncio.timeout(GUARD_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.005)

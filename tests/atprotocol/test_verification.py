@@ -273,7 +273,7 @@ LIES: list[tuple[str, type[ProtocolError], Lie]] = [
     ("an unknown action", FieldMismatch, lambda _, commit: {"ops": operations(commit, create={"action": "move"})}),
     (
         "a path twice, contradicting itself",
-        FieldMismatch,
+        TreeMismatch,
         lambda _, commit: {
             "ops": [
                 *commit.operations,

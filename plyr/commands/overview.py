@@ -1,0 +1,88 @@
+"""Every command's name, help and examples, so that help needs none of their modules."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a command is, what it does (one line, then details), and examples that work."""
+
+    function: str
+    summary: str
+    details: str
+    examples: tuple[str, ...]
+
+
+COMMANDS: Final = {
+    "up": Command(
+        "plyr.commands.up:up",
+        "Run everything at once: database, migrations, indexer and appview.",
+        "Follows the live network unless told otherwise. Without PLYR_DATABASE_URL it brings its own Postgres, in the "
+        "data folder. Ends in order on Ctrl-C or SIGTERM, with exit code 0.",
+        (
+            "plyr up",
+            "plyr up --port 8080 --data-dir ./data",
+            "plyr up --relay ws://localhost:2470 --plc http://localhost:2582 --allow-host localhost:2583",
+        ),
+    ),
+    "demo": Command(
+        "plyr.commands.demo:demo",
+        "Replay a recorded network, offline, and serve it.",
+        "Two reference PDSes were recorded; the recording goes through a real WebSocket into the same indexer, into an "
+        "empty database that is gone afterwards. Ends in order on Ctrl-C or SIGTERM, with exit code 0.",
+        ("plyr demo", "plyr demo --port 9000", "plyr demo --port 0 --exit-when-ready"),
+    ),
+    "index": Command(
+        "plyr.commands.up:index",
+        "Run the indexer alone: follow the network and write what it says.",
+        "One indexer works on a database at a time; a second one waits, and says so. The schema must be the newest "
+        "(`plyr migrate`). Ends in order on Ctrl-C or SIGTERM, with exit code 0.",
+        ("plyr index", "plyr index --relay https://relay1.us-east.bsky.network"),
+    ),
+    "serve": Command(
+        "plyr.commands.up:serve",
+        "Run the appview alone: answer from the database, whoever writes it.",
+        "The schema must be the newest (`plyr migrate`). Ends in order on Ctrl-C or SIGTERM, with exit code 0.",
+        ("plyr serve", "plyr serve --host 0.0.0.0 --port 8080"),
+    ),
+    "migrate": Command(
+        "plyr.commands.migrate:migrate",
+        "Bring the database to the newest schema.",
+        "Nothing happens when it is there already. Safe to run from several places at once.",
+        ("plyr migrate", "PLYR_DATABASE_URL=postgresql://localhost/plyr plyr migrate --json"),
+    ),
+    "status": Command(
+        "plyr.commands.status:status",
+        "Tell how far the indexing is.",
+        "Cursors and lag, repositories by status and cause, records, rejections. Works beside running programs and "
+        "starts nothing: without a running database it ends with exit code 3.",
+        ("plyr status", "plyr status --json | jq .repos.by_status"),
+    ),
+    "resync": Command(
+        "plyr.commands.resync:resync",
+        "Have a repository fetched and compared anew, whatever its state.",
+        "One that is not known is tracked from then on. The indexer that runs, or the next one, does it. With --wait, "
+        "exit code 1 says that it did not succeed, and why.",
+        ("plyr resync did:plc:ewvi7nxzyoun6zhxrhs64oiz --wait",),
+    ),
+    "reindex": Command(
+        "plyr.commands.reindex:reindex",
+        "Rebuild the projections from the records that are kept, without the network.",
+        "For a changed projection or lexicon: every record is read again by the present rules. Refused, with exit "
+        "code 4, while an indexer runs. Interrupted, it is simply run again.",
+        ("plyr reindex", "plyr reindex app.bsky.actor.profile"),
+    ),
+    "hide": Command(
+        "plyr.commands.hide:hide",
+        "Hide an account with everything that it made, or one record.",
+        "Holds at once. Nothing is deleted: the data stay indexed. Exit code 1 when it was hidden already.",
+        ('plyr hide did:plc:ewvi7nxzyoun6zhxrhs64oiz --reason "spam"',),
+    ),
+    "unhide": Command(
+        "plyr.commands.hide:unhide",
+        "Show again what was hidden.",
+        "Exit code 1 when it was not hidden.",
+        ("plyr unhide did:plc:ewvi7nxzyoun6zhxrhs64oiz",),
+    ),
+}

@@ -1,0 +1,111 @@
+"""The indexer as a program: its lock, its ways to the network, its connections, its progress.
+
+It ends when it is cancelled, writes what has gathered, and leaves nothing behind.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+
+from atprotocol.net.addresses import Policy
+from atprotocol.net.directory import Directory
+from atprotocol.net.dns_txt import txt_lookup
+from atprotocol.net.handles import HandleVerifier
+from atprotocol.net.http import BoundedClient
+from database.connect import create_pool
+from database.roles import INDEXER
+from indexer.decisions import SyncStatus
+from indexer.leadership import leadership
+from indexer.program import Indexer, Outside, assembled
+from indexer.program import run as run_indexer
+from indexer.settings import IndexerSettings
+from plyr import shipped
+from plyr.progress import Progress
+from plyr.schema import load_catalog
+from plyr.settings import Settings
+
+CONNECTIONS = 4
+CLOSE_SECONDS = 10.0
+WATCH_SECONDS = 1.0
+
+logger = logging.getLogger("plyr")
+
+
+@asynccontextmanager
+async def opened_pool(
+    url: str, role: str | None, maximum: int, settings: dict[str, str]
+) -> AsyncIterator[asyncpg.Pool]:
+    """Give a pool of connections that is closed after the block, in any case and soon."""
+    pool = await create_pool(url, role=role, maximum=maximum, settings=settings)
+    try:
+        yield pool
+    finally:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+
+@asynccontextmanager
+async def outside(settings: Settings, spool_dir: Path | None = None) -> AsyncIterator[Outside]:
+    """Give the ways to the network that the settings open."""
+    policy = Policy(settings.allowed_hosts)
+    async with BoundedClient(policy, user_agent=f"plyr/{shipped.program_version()}") as client:
+        is_development = not settings.is_live
+        directory = Directory(client, settings.plc_url, allow_http=is_development, allow_reserved=is_development)
+        verifier = HandleVerifier(client, txt_lookup(), resolver_url=settings.handle_resolver_url)
+        yield Outside(client, policy, directory, verifier, spool_dir)
+
+
+async def index(
+    url: str,
+    settings: Settings,
+    indexer_settings: IndexerSettings,
+    *,
+    shows_progress: bool = True,
+) -> None:
+    """Index until cancelled, once no other indexer does; what has gathered is written at the end."""
+
+    def waits() -> None:
+        logger.warning("another indexer works on this database: waiting until it ends")
+
+    async with leadership(url, waits) as is_alone:
+        if not is_alone:
+            logger.warning("behind a transaction-pooling proxy nothing keeps a second indexer out: run only one")
+        # A batch that is lost in a crash comes again from the cursor: both are in one transaction.
+        pool_settings = {"synchronous_commit": "off", "application_name": "plyr-indexer"}
+        async with (
+            outside(settings) as ways,
+            opened_pool(url, INDEXER, CONNECTIONS, pool_settings) as pool,
+            assembled(pool, load_catalog(settings), ways, indexer_settings) as indexer,
+            asyncio.TaskGroup() as group,
+        ):
+            logger.info("plyr.index relay=%s repos=%s", settings.relay_url, len(indexer.repos.by_did))
+            if shows_progress:
+                group.create_task(_watch(indexer), name="progress")
+            group.create_task(run_indexer(indexer, pool, ways, indexer_settings), name="indexer")
+
+
+async def _watch(indexer: Indexer) -> None:
+    """Show how many repositories are fetched while there are many to fetch."""
+    while True:
+        progress = Progress("Fetching", "repositories", sys.stderr)
+        while (left := _left(indexer)) > 0:
+            total = len(indexer.repos.by_did)
+            progress.report(total - left, total)
+            await asyncio.sleep(WATCH_SECONDS)
+        progress.close()
+        await asyncio.sleep(WATCH_SECONDS)
+
+
+def _left(indexer: Indexer) -> int:
+    return sum(
+        repo.active and repo.sync_status is SyncStatus.DESYNCHRONIZED and repo.retry_count == 0
+        for repo in indexer.repos.by_did.values()
+    )

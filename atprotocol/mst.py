@@ -172,7 +172,8 @@ def _node_from_entries(entries: list[Any], first: Any, height: int | None) -> No
         key = previous[:shared] + suffix
         if len(key) > KEY_BYTES_LIMIT or _KEY.fullmatch(key) is None:
             raise EncodingError("a tree key that is no record path")
-        if key <= previous or common_prefix_length(previous, key) != shared:
+        # After the shared part the keys must differ at once, upwards: then they are in order, and compressed to the full.
+        if suffix[:1] <= previous[shared : shared + 1]:
             raise EncodingError("tree keys out of order, or not compressed to the full")
         own = key_height(key)
         if height is None:

@@ -30,7 +30,7 @@ class Metrics:
         self.last_frame_at: float | None = None
 
     def frame(self, kind: str) -> None:
-        """Count a frame by kind."""
+        """Count a frame that concerns us, by kind."""
         self.frames[kind] += 1
 
     def ignore(self, reason: Ignored) -> None:

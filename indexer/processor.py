@@ -87,9 +87,9 @@ class Processor:
 
     def process(self, kind: str, payload: dict[str, Any], upstream: Upstream) -> InfoFrame | ErrorFrame | None:
         """Act on a split frame; return what speaks of the stream itself."""
-        self._metrics.frame(kind)
         if kind not in (INFO, ERROR) and not in_scope(kind, payload, self._repos.by_did, self._reader.own_collections):
             return None
+        self._metrics.frame(kind)
         did = payload.get("repo") or payload.get("did")
         try:
             message = parse_message(kind, payload)

@@ -11,7 +11,9 @@ BENCHMARKS = {"catch-up": indexing.catch_up, "dense": indexing.dense, "serve": s
 
 def main() -> None:
     """Run what was asked for and print its figures."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, epilog="example: python -m bench dense --json")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, epilog="example: python -m bench dense --json"
+    )
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="which to run (default: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()

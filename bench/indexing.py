@@ -15,13 +15,13 @@ from typing import Any
 
 import uvloop
 
-from bench.stream import FIRST_SEQ, Sender, Template, stranger_templates, template_of, world
 from atprotocol.lexicon.catalog import Catalog
 from atprotocol.net import firehose
 from atprotocol.net.addresses import Policy
 from atprotocol.net.directory import Directory
 from atprotocol.net.handles import HandleVerifier
 from atprotocol.net.http import BoundedClient
+from bench.stream import FIRST_SEQ, Sender, Template, stranger_templates, template_of, world
 from database.connect import create_pool
 from database.embedded import EmbeddedPostgres
 from database.migrate import migrate
@@ -52,7 +52,9 @@ class Received:
         return self.frames / self.seconds
 
 
-def own_world(accounts: int, commits: int, seed: int, all_ours: bool) -> tuple[world.World, dict[str, tuple[str, bytes, str]], list[Template]]:
+def own_world(
+    accounts: int, commits: int, seed: int, all_ours: bool
+) -> tuple[world.World, dict[str, tuple[str, bytes, str]], list[Template]]:
     """Return a world, where its accounts stood at the start (rev, root, key by DID), and their commits as templates.
 
     With `all_ours` every commit makes a record of our collections; else one in twenty does.
@@ -60,8 +62,15 @@ def own_world(accounts: int, commits: int, seed: int, all_ours: bool) -> tuple[w
     network = world.World(seed)
     people = [network.account(curve="K-256") for _ in range(accounts)]
     for account in people:
-        account.commit([("create", f"app.bsky.feed.post/{network.tid()}", {"$type": "app.bsky.feed.post", "text": "x" * 100}) for _ in range(20)])
-    start = {account.did: (account.rev or "", account.tree.root, "did:key:" + account.key.multikey) for account in people}
+        account.commit(
+            [
+                ("create", f"app.bsky.feed.post/{network.tid()}", {"$type": "app.bsky.feed.post", "text": "x" * 100})
+                for _ in range(20)
+            ]
+        )
+    start = {
+        account.did: (account.rev or "", account.tree.root, "did:key:" + account.key.multikey) for account in people
+    }
     chance = random.Random(seed)
     tracks: list[tuple[str, bytes]] = []
     templates = []
@@ -73,13 +82,30 @@ def own_world(accounts: int, commits: int, seed: int, all_ours: bool) -> tuple[w
             path, record = f"app.bsky.feed.like/{key}", {"$type": "app.bsky.feed.like", "createdAt": network.time()}
         elif tracks and chance.random() < 0.8:
             uri, cid = chance.choice(tracks)
-            path, record = f"fm.plyr.like/{key}", {"$type": "fm.plyr.like", "subject": {"uri": uri, "cid": world.cid_text(cid)}, "createdAt": network.time()}
+            path, record = (
+                f"fm.plyr.like/{key}",
+                {
+                    "$type": "fm.plyr.like",
+                    "subject": {"uri": uri, "cid": world.cid_text(cid)},
+                    "createdAt": network.time(),
+                },
+            )
         else:
             path = f"fm.plyr.track/{key}"
-            record = {"$type": "fm.plyr.track", "title": f"Title {number}", "artist": "Somebody", "fileType": "mp3", "tags": ["a", "b"], "duration": 200, "createdAt": network.time()}
+            record = {
+                "$type": "fm.plyr.track",
+                "title": f"Title {number}",
+                "artist": "Somebody",
+                "fileType": "mp3",
+                "tags": ["a", "b"],
+                "duration": 200,
+                "createdAt": network.time(),
+            }
             tracks.append((f"at://{account.did}/{path}", world.cid_of(world.encode(record))))
         network.seq = FIRST_SEQ
-        templates.append(template_of(network.commit_frame(account, account.commit([("create", path, record)])), FIRST_SEQ + 1))
+        templates.append(
+            template_of(network.commit_frame(account, account.commit([("create", path, record)])), FIRST_SEQ + 1)
+        )
     return network, start, templates
 
 
@@ -123,11 +149,21 @@ async def prepared(start: dict[str, tuple[str, bytes, str]], policy: Policy) -> 
             async def no_txt(_: str) -> list[str]:
                 return []
 
-            outside = Outside(client, policy, Directory(client, "http://127.0.0.1:1", allow_http=True), HandleVerifier(client, no_txt))
-            async with assembled(pool, Catalog.load(ROOT / "lexicons"), outside, IndexerSettings(relay_url="http://127.0.0.1:1")) as indexer:
+            outside = Outside(
+                client, policy, Directory(client, "http://127.0.0.1:1", allow_http=True), HandleVerifier(client, no_txt)
+            )
+            async with assembled(
+                pool, Catalog.load(ROOT / "lexicons"), outside, IndexerSettings(relay_url="http://127.0.0.1:1")
+            ) as indexer:
                 for did, (rev, data, key) in start.items():
                     repo = indexer.repos.track(did, None)  # type: ignore[arg-type]
-                    repo.sync_status, repo.rev, repo.data, repo.signing_key, repo.identity_at = SyncStatus.SYNCHRONIZED, rev, data, key, now()
+                    repo.sync_status, repo.rev, repo.data, repo.signing_key, repo.identity_at = (
+                        SyncStatus.SYNCHRONIZED,
+                        rev,
+                        data,
+                        key,
+                        now(),
+                    )
                     indexer.journal.touch(repo)
                 await indexer.writer.flush()
                 yield indexer, pool
@@ -137,7 +173,9 @@ async def prepared(start: dict[str, tuple[str, bytes, str]], policy: Policy) -> 
         await asyncio.to_thread(shutil.rmtree, root, True)
 
 
-async def indexed(url: str, policy: Policy, frames: int, start: dict[str, tuple[str, bytes, str]]) -> tuple[Received, dict[str, Any]]:
+async def indexed(
+    url: str, policy: Policy, frames: int, start: dict[str, tuple[str, bytes, str]]
+) -> tuple[Received, dict[str, Any]]:
     """Receive the stream with a whole indexer; the clock stops when the last frame is committed."""
     async with prepared(start, policy) as (indexer, pool):
 
@@ -146,7 +184,17 @@ async def indexed(url: str, policy: Policy, frames: int, start: dict[str, tuple[
             async with firehose.connect(f"{url}/xrpc/{ENDPOINT}", cursor, policy) as connection:
                 yield aiter(connection)
 
-        consumer = Consumer(Upstream("bench"), connect, pool, indexer.repos, indexer.journal, indexer.processor, indexer.metrics, firehose.Backoff(random.random), indexer.repair.wake)
+        consumer = Consumer(
+            Upstream("bench"),
+            connect,
+            pool,
+            indexer.repos,
+            indexer.journal,
+            indexer.processor,
+            indexer.metrics,
+            firehose.Backoff(random.random),
+            indexer.repair.wake,
+        )
         started, cpu = time.perf_counter(), time.process_time()
         tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(indexer.writer.run())]
         while await pool.fetchval("SELECT max(seq) FROM network.cursors") != FIRST_SEQ + frames:

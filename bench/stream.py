@@ -51,15 +51,33 @@ def stranger_templates(count: int, seed: int = 1) -> list[Template]:
     templates = []
     for number in range(count):
         network.seq = FIRST_SEQ
-        did = "did:plc:" + base64.b32encode(hashlib.sha256(f"stranger {seed} {number}".encode()).digest()).decode().lower()[:24]
+        did = (
+            "did:plc:"
+            + base64.b32encode(hashlib.sha256(f"stranger {seed} {number}".encode()).digest()).decode().lower()[:24]
+        )
         kind = chance.choices([kind for kind, _ in NETWORK_MIX], [share for _, share in NETWORK_MIX])[0]
         if kind == "#commit":
             size = min(200_000, int(chance.lognormvariate(0, SIGMA) * MEDIAN_BLOCKS_BYTES))
             operations = [
-                {"action": "create", "path": f"app.bsky.feed.{chance.choice(['like', 'post', 'repost'])}/{network.tid()}", "cid": world.link(world.cid_of(chance.randbytes(8)))}
+                {
+                    "action": "create",
+                    "path": f"app.bsky.feed.{chance.choice(['like', 'post', 'repost'])}/{network.tid()}",
+                    "cid": world.link(world.cid_of(chance.randbytes(8))),
+                }
                 for _ in range(1 if chance.random() < 0.95 else chance.randrange(2, 20))
             ]
-            payload = {"repo": did, "commit": world.link(world.cid_of(chance.randbytes(8))), "rev": network.tid(), "since": network.tid(), "blocks": chance.randbytes(size), "ops": operations, "blobs": [], "rebase": False, "tooBig": False, "prevData": world.link(world.cid_of(chance.randbytes(8)))}
+            payload = {
+                "repo": did,
+                "commit": world.link(world.cid_of(chance.randbytes(8))),
+                "rev": network.tid(),
+                "since": network.tid(),
+                "blocks": chance.randbytes(size),
+                "ops": operations,
+                "blobs": [],
+                "rebase": False,
+                "tooBig": False,
+                "prevData": world.link(world.cid_of(chance.randbytes(8))),
+            }
         elif kind == "#identity":
             payload = {"did": did, "handle": f"user{number}.example.com"}
         else:
@@ -98,12 +116,23 @@ def _answer(connection: socket.socket, templates: list[Template], order: list[in
         if not received:
             return
         request += received
-    key = next((line.split(b":", 1)[1].strip() for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:")), None)
+    key = next(
+        (
+            line.split(b":", 1)[1].strip()
+            for line in request.split(b"\r\n")
+            if line.lower().startswith(b"sec-websocket-key:")
+        ),
+        None,
+    )
     if key is None:
         connection.sendall(b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         return
     accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+    connection.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + accept
+        + b"\r\n\r\n"
+    )
     chunk: list[bytes] = []
     size = 0
     for seq, index in enumerate(order, FIRST_SEQ + 1):
@@ -128,7 +157,9 @@ class Sender:
     def __enter__(self) -> str:
         """Start, and return the stream's origin."""
         ours, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=_serve, args=(self._templates, self._order, theirs), daemon=True)
+        self._process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(self._templates, self._order, theirs), daemon=True
+        )
         self._process.start()
         return f"http://127.0.0.1:{ours.recv()}"
 

@@ -7,7 +7,6 @@ tables say what the repositories say, counters included. The model looks at the 
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -321,9 +320,9 @@ async def tables_of(indexer: Harness) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def counted() -> Iterator[Counter[str]]:
+def counted() -> Counter[str]:
     happened.clear()
-    yield happened
+    return happened
 
 
 def test_whatever_happens_the_tables_say_what_the_repositories_say(database_url: str, counted: Counter[str]) -> None:
@@ -349,8 +348,8 @@ def test_whatever_happens_the_tables_say_what_the_repositories_say(database_url:
 
             tracked = set(indexer.repos.by_did)
             expected, found = model(story, tracked), await tables_of(indexer)
-            for name in expected:
-                assert found[name] == expected[name], name
+            for name, rows in expected.items():
+                assert found[name] == rows, name
             for account in story.accounts:
                 repo = indexer.repos.by_did.get(account.did)
                 if repo is not None and account.did not in story.deleted:
@@ -367,8 +366,8 @@ def test_whatever_happens_the_tables_say_what_the_repositories_say(database_url:
             indexer.feed(*(raw for _, raw in story.frames))
             await indexer.settle(rounds=20)
             again = await tables_of(indexer)
-            for name in found:
-                assert again[name] == found[name], f"{name} after a replay"
+            for name, rows in found.items():
+                assert again[name] == rows, f"{name} after a replay"
 
         @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.integers(0, 3), st.lists(step, min_size=15, max_size=50))

@@ -5,7 +5,7 @@ failure of it is our bug and 500.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +22,7 @@ _AWAY = (
     asyncpg.exceptions.InsufficientResourcesError,
     OSError,
 )
+_NO_ANSWER = "The database does not answer in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,13 @@ class Service:
         if self.pool is None:
             raise Unavailable("The service is starting")
         try:
-            async with self.pool.acquire(timeout=self.settings.acquire_timeout_seconds) as connection:
+            async with AsyncExitStack() as stack:
+                borrowed = self.pool.acquire(timeout=self.settings.acquire_timeout_seconds)
+                try:
+                    connection = await stack.enter_async_context(borrowed)
+                except asyncpg.PostgresError as error:
+                    # Whatever keeps us from connecting: not a word about it belongs to clients.
+                    raise Unavailable(_NO_ANSWER) from error
                 yield connection
         except _AWAY as error:
-            raise Unavailable("The database does not answer in time") from error
+            raise Unavailable(_NO_ANSWER) from error

@@ -22,6 +22,8 @@ _VERSION = 1
 _HEAD = struct.Struct(">B8sq")
 _SCHEME = "at://"
 _MAX_LENGTH = 12_000
+# Far beyond every real key, and far enough from the ends of bigint for SQL to reckon with it.
+_MAX_NUMBER = 1 << 62
 _PAGING = frozenset(("limit", "cursor"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -90,6 +92,8 @@ def decode_cursor(text: str, binding: bytes) -> Key:
         raise MalformedCursor from error
     # Postgres refuses U+0000 in text, and no URI has it.
     if version != _VERSION or bound_to != binding or not uri.startswith(_SCHEME) or "\0" in uri:
+        raise MalformedCursor
+    if abs(number) > _MAX_NUMBER:
         raise MalformedCursor
     key = Key(number, uri)
     if encode_cursor(key, binding) != text:

@@ -33,7 +33,7 @@ class XrpcClient:
     async def request(self, verb: str, path: str, **arguments: Any) -> httpx.Response:
         """Send any request; an answer under /xrpc is checked."""
         response = await self._http.request(verb, path, **arguments)
-        if response.request.url.path.startswith("/xrpc"):
+        if f"{response.request.url.path}/".startswith("/xrpc/"):
             self._check(response)
         return response
 

@@ -21,7 +21,8 @@ DEFAULT_PLC_URL = "https://plc.directory"
 DEFAULT_NAMESPACE = "fm.plyr"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8001
-_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_WEB_SCHEMES = {"wss": "https", "ws": "http"}
 _HOST_NAME = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _SHORTEST_SECRET = 4
@@ -88,7 +89,9 @@ def read_settings(
         # An empty variable is one that is not set: that is how composed deployments leave things out.
         return flag if flag is not None else given.get(name, "").strip() or default
 
-    relay_url = _url(value("PLYR_RELAY_URL", relay, DEFAULT_RELAY_URL) or "", "--relay", "PLYR_RELAY_URL", ws=True)
+    relay_url = _web_url(
+        _url(value("PLYR_RELAY_URL", relay, DEFAULT_RELAY_URL) or "", "--relay", "PLYR_RELAY_URL", ws=True)
+    )
     plc_url = _url(value("PLYR_PLC_URL", plc, DEFAULT_PLC_URL) or "", "--plc", "PLYR_PLC_URL")
     resolver = value("PLYR_HANDLE_RESOLVER_URL")
     wanted_dir = value("PLYR_DATA_DIR", str(data_dir) if data_dir is not None else None)
@@ -142,6 +145,12 @@ def _url(text: str, flag: str | None, variable: str, *, ws: bool = False) -> str
     return text.rstrip("/")
 
 
+def _web_url(url: str) -> str:
+    """Return the URL under which a relay is asked; its stream is at the same place."""
+    scheme, _, rest = url.partition("://")
+    return f"{_WEB_SCHEMES.get(scheme, scheme)}://{rest}"
+
+
 def _own_hosts(*urls: str) -> frozenset[HostAndPort]:
     """Return the host and port of those services that the operator named and that are on no public address."""
     found = set()
@@ -151,7 +160,7 @@ def _own_hosts(*urls: str) -> frozenset[HostAndPort]:
         is_local = (
             host == "localhost" or host.endswith(".localhost") or ":" in host or host.rpartition(".")[2].isdigit()
         )
-        if is_local or parts.scheme in ("http", "ws"):
+        if is_local or parts.scheme == "http":
             found.add((host, parts.port or _DEFAULT_PORTS[parts.scheme]))
     return frozenset(found)
 

@@ -23,7 +23,11 @@ _EXPOSED = (
     "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, RateLimit-Policy, Retry-After, Allow, ETag, "
     "WWW-Authenticate, atproto-repo-rev, atproto-content-labelers"
 )
-_CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED}
+_EVERYWHERE = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": _EXPOSED,
+    "X-Content-Type-Options": "nosniff",
+}
 _PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
@@ -59,7 +63,7 @@ def preflight() -> Reply:
 def output_reply(content: object, request: Request, cache_seconds: int | None) -> Reply:
     """Return a method's output; `cache_seconds` None forbids keeping it."""
     body = orjson.dumps(content)
-    headers = {"Content-Type": JSON, "Cache-Control": _NO_STORE, "Vary": _VARY, **_CORS}
+    headers = {"Content-Type": JSON, "Cache-Control": _NO_STORE, "Vary": _VARY, **_EVERYWHERE}
     if cache_seconds is not None:
         headers["Cache-Control"] = f"public, max-age={cache_seconds}, stale-while-revalidate={cache_seconds}"
         headers["ETag"] = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
@@ -75,7 +79,9 @@ def error_reply(error: XrpcError) -> Reply:
     """Return an error as its two words."""
     body = orjson.dumps({"error": error.error, "message": error.message})
     return Reply(
-        error.status, body, {"Content-Type": JSON, "Cache-Control": _NO_STORE, "Vary": _VARY, **_CORS, **error.headers}
+        error.status,
+        body,
+        {"Content-Type": JSON, "Cache-Control": _NO_STORE, "Vary": _VARY, **_EVERYWHERE, **error.headers},
     )
 
 

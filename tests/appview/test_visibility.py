@@ -6,6 +6,7 @@ For every method that the lexicons define there are requests here, checked again
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -132,12 +133,15 @@ async def test_before_anything_is_hidden_the_words_are_there(appview: Appview, w
         )
         assert any(b"secret-" in content for asked, content in answers.items() if asked.startswith(name)) is shows_words
     assert b"secret-track" in answers["/"]
+    assert quote(world.playlist.uri, safe="").encode() in answers["/"]
 
 
 @pytest.mark.parametrize("how", ACCOUNT_HIDDEN)
 async def test_nothing_of_a_hidden_account_is_shown_anywhere(appview: Appview, world: World, how: str) -> None:
     await ACCOUNT_HIDDEN[how](appview.seeds, world)
-    for asked, content in (await _everything(appview, world)).items():
+    answers = await _everything(appview, world)
+    assert quote(world.secret.did, safe="").encode() not in answers["/"]
+    for asked, content in answers.items():
         # A handle that was asked for is no answer; a record that refers to the account is passed on verbatim.
         assert b"secret-" not in content, asked
     [track] = (await appview.client.answer("feed.getTracks", uris=[world.host_track.uri]))["tracks"]
@@ -233,6 +237,34 @@ async def test_a_page_is_filled_with_what_is_shown_before_it_ends(appview: Appvi
     await seeds.take_down(hidden.did)
     pages = await appview.client.pages("feed.getLatest", "tracks", 2)
     assert [[view["uri"] for view in page] for page in pages] == [[shown[2].uri, shown[1].uri], [shown[0].uri]]
+
+
+@pytest.mark.parametrize(("method", "items"), [("feed.getLikes", "likes"), ("feed.getComments", "comments")])
+async def test_a_page_of_people_is_filled_with_those_who_are_shown(appview: Appview, method: str, items: str) -> None:
+    seeds = appview.seeds
+    track = await seeds.track(await seeds.account())
+    insert = seeds.like if items == "likes" else seeds.comment
+    shown = {(await insert(await seeds.account(), track)).uri for _ in range(3)}
+    for _ in range(4):
+        await insert(await seeds.account(active=False), track)
+        await seeds.take_down((await insert(await seeds.account(), track)).uri)
+        await seeds.take_down((await insert(await seeds.account(), track)).account.did)
+    for order in ({"sort": "timestamp"}, {"sort": "recent"}) if items == "comments" else ({},):
+        pages = await appview.client.pages(method, items, 2, uri=track.uri, **order)
+        assert [len(page) for page in pages] == [2, 1]
+        assert {view["uri"] for page in pages for view in page} == shown
+
+
+async def test_of_the_lists_with_a_track_those_that_are_shown_are_told(appview: Appview) -> None:
+    seeds = appview.seeds
+    track = await seeds.track(await seeds.account())
+    shown = [await seeds.track_list(await seeds.account(), [track]) for _ in range(2)]
+    for _ in range(11):
+        await seeds.track_list(await seeds.account(active=False), [track])
+    await seeds.take_down((await seeds.track_list(track.account, [track], listType="album")).uri)
+    view = await appview.client.answer("feed.getTrack", uri=track.uri)
+    assert [each["uri"] for each in view["lists"]] == [each.uri for each in reversed(shown)]
+    assert "albumList" not in view
 
 
 ACTOR = ActorRow(1, "did:plc:a", None, None, True, False, None, None, None, None, None)

@@ -5,121 +5,15 @@ import gzip
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-from appview_client import XrpcClient
-from starlette.applications import Starlette
-from starlette.routing import Route
+from made_up_methods import CLIENT, LIMIT, NOW, SERVER, client_of, sick
 
-from appview.xrpc.call import Call, Output
-from appview.xrpc.errors import Unavailable, XrpcError
 from appview.xrpc.rate_limit import Allowance, RateLimits, Window
-from appview.xrpc.routes import bind_routes
-from appview.xrpc.server import XrpcServer
-from atprotocol.lexicon.catalog import Catalog
 
-NOW = datetime(2026, 11, 22, 10, 0, 30, tzinfo=UTC)
-LIMIT = 1000
 JSON = {"Content-Type": "application/json"}
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"encoding": "application/json", "schema": {"type": "object", "properties": properties}}
-
-
-def _echo_parameters() -> dict[str, Any]:
-    return {
-        "type": "params",
-        "properties": {
-            "text": {"type": "string", "maxLength": 20},
-            "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 50},
-            "flag": {"type": "boolean"},
-            "words": {"type": "array", "items": {"type": "string"}, "maxLength": 30},
-            "did": {"type": "string", "format": "did"},
-        },
-    }
-
-
-DOCUMENTS: dict[str, dict[str, Any]] = {
-    "echo": {"type": "query", "parameters": _echo_parameters(), "output": _object(got={"type": "unknown"})},
-    "fail": {
-        "type": "query",
-        "parameters": {"type": "params", "required": ["how"], "properties": {"how": {"type": "string"}}},
-        "output": _object(),
-        "errors": [{"name": "ThingNotFound"}],
-    },
-    "long": {"type": "query", "output": _object(text={"type": "string"})},
-    "save": {
-        "type": "procedure",
-        "input": {
-            "encoding": "application/json",
-            "schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
-        },
-        "output": _object(got={"type": "unknown"}),
-    },
-    "poke": {"type": "procedure", "output": _object()},
-}
-CATALOG = Catalog(
-    {"lexicon": 1, "id": f"com.example.{name}", "defs": {"main": main}} for name, main in DOCUMENTS.items()
-)
-
-
-async def echo(call: Call) -> Output:
-    return {"got": dict(call.parameters)}
-
-
-async def fail(call: Call) -> Output:
-    match call.text("how"):
-        case "declared":
-            raise XrpcError(400, "ThingNotFound", "No such thing")
-        case "undeclared":
-            raise XrpcError(400, "SomethingElse", "secret words")
-        case "generic":
-            raise Unavailable("Too busy")
-        case "unserialisable":
-            return {"got": object()}
-        case _:
-            raise RuntimeError("secret words")
-
-
-async def long(_: Call) -> Output:
-    return {"text": "la " * 2000}
-
-
-async def save(call: Call) -> Output:
-    return {"got": dict(call.body)}
-
-
-async def poke(_: Call) -> Output:
-    return {}
-
-
-async def health() -> Output:
-    return {"status": "ok", "version": "1"}
-
-
-async def sick() -> Output:
-    raise Unavailable("The database does not answer")
-
-
-SERVER = XrpcServer(
-    routes=bind_routes(CATALOG, "com.example", {"echo": echo, "fail": fail, "long": long, "save": save, "poke": poke}),
-    health=health,
-    limiter=RateLimits([Window(10_000, 60)]),
-    clock=lambda: NOW,
-    body_limit_bytes=LIMIT,
-)
-
-
-def _client(server: XrpcServer = SERVER, address: str = "192.0.2.1") -> XrpcClient:
-    app = Starlette(routes=[Route("/xrpc/{path:path}", server), Route("/xrpc", server)])
-    return XrpcClient(app, CATALOG, "com.example", address)
-
-
-CLIENT = _client()
 
 
 def _brief(response: httpx.Response) -> tuple[int, Any]:
@@ -310,7 +204,7 @@ async def test_a_method_without_input_takes_no_body() -> None:
 
 
 async def test_parameters_are_judged_before_the_body_and_the_body_before_the_limit() -> None:
-    client = _client(replace(SERVER, limiter=RateLimits([Window(1, 60)])))
+    client = client_of(replace(SERVER, limiter=RateLimits([Window(1, 60)])))
     wrong = await client.request("GET", "/xrpc/com.example.echo?limit=0", content=b"x" * (LIMIT + 1))
     assert wrong.json()["message"].startswith("Parameter limit")
     for _ in range(3):
@@ -320,7 +214,7 @@ async def test_parameters_are_judged_before_the_body_and_the_body_before_the_lim
 
 
 async def test_the_rate_limit_is_told_and_kept() -> None:
-    client = _client(replace(SERVER, limiter=RateLimits([Window(2, 60)])))
+    client = client_of(replace(SERVER, limiter=RateLimits([Window(2, 60)])))
     answers = [await client.get("echo"), await client.get("fail", {"how": "declared"}), await client.get("echo")]
     assert [answer.status_code for answer in answers] == [200, 400, 429]
     assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["1", "0", "0"]
@@ -334,13 +228,13 @@ async def test_the_rate_limit_is_told_and_kept() -> None:
 
 async def test_an_address_is_limited_and_not_what_it_claims() -> None:
     server = replace(SERVER, limiter=RateLimits([Window(1, 60)]))
-    client, other = _client(server), _client(server, "192.0.2.2")
+    client, other = client_of(server), client_of(server, "192.0.2.2")
     assert (await client.get("echo")).status_code == 200
     for number in range(3):
         spoofed = {"X-Forwarded-For": f"203.0.113.{number}", "Authorization": f"Bearer {number}"}
         assert (await client.get("echo", headers=spoofed)).status_code == 429
     assert (await other.get("echo")).status_code == 200
-    behind = _client(replace(server, trusted_proxy_hops=1))
+    behind = client_of(replace(server, trusted_proxy_hops=1))
     statuses = [(await behind.get("echo", headers={"X-Forwarded-For": f"203.0.113.{number}"})).status_code for number in (1, 2, 1)]  # fmt: skip
     assert statuses == [200, 200, 429]
 
@@ -351,7 +245,7 @@ class BrokenLimiter:
 
 
 async def test_a_limiter_that_fails_lets_everybody_in() -> None:
-    response = await _client(replace(SERVER, limiter=BrokenLimiter())).get("echo")
+    response = await client_of(replace(SERVER, limiter=BrokenLimiter())).get("echo")
     assert response.status_code == 200
     assert "ratelimit-limit" not in response.headers
 
@@ -393,7 +287,7 @@ async def test_health_is_a_plain_answer() -> None:
     assert (await CLIENT.request("POST", "/xrpc/_health")).headers["allow"] == "GET, HEAD, OPTIONS"
     proxied = await CLIENT.request("GET", "/xrpc/_health", headers={"atproto-proxy": "did:web:a.example#b"})
     assert _brief(proxied) == (400, "InvalidRequest")
-    assert _brief(await _client(replace(SERVER, health=sick)).request("GET", "/xrpc/_health")) == (503, "NotEnoughResources")  # fmt: skip
+    assert _brief(await client_of(replace(SERVER, health=sick)).request("GET", "/xrpc/_health")) == (503, "NotEnoughResources")  # fmt: skip
 
 
 async def test_a_client_that_goes_away_in_the_middle_of_its_body_is_forgotten() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from appview_client import XrpcClient
 from postgres import PostgresForTests, postgres  # noqa: F401
-from running_appview import REPOSITORY, SETTINGS, Appview, Clock, CountingPool, SharedDatabase, StartAppview
+from running_appview import REPOSITORY, SETTINGS, Appview, Clock, CountingPool, SharedDatabase, StartAppview, within
 from seeds import NAMESPACE, Seeds
+from xrpc_client import XrpcClient
 
 from appview.api.methods import METHODS
 from appview.app import create_app, pool_opener
@@ -54,7 +54,7 @@ async def start_appview(database: SharedDatabase, catalog: Catalog) -> AsyncIter
             chosen = replace(SETTINGS, **settings)
             app = create_app(chosen, catalog, open_pool=open_pool, methods=methods or METHODS, clock=clock)
             await stack.enter_async_context(app.router.lifespan_context(app))
-            return Appview(app, XrpcClient(app, catalog, NAMESPACE), Seeds(database.owner), clock, pool)
+            return Appview(app, XrpcClient(within(app), catalog, NAMESPACE), Seeds(database.owner), clock, pool)
 
         yield start
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from appview_client import XrpcClient
+import httpx
 from fastapi import FastAPI
 from seeds import NAMESPACE, NOW, Seeds
+from starlette.types import ASGIApp
+from xrpc_client import XrpcClient
 
 from appview.settings import AppviewSettings
 from database.tables import metadata
@@ -83,3 +85,9 @@ class Appview:
 
 
 StartAppview = Callable[..., Awaitable[Appview]]
+
+
+def within(app: ASGIApp, address: str = "192.0.2.1") -> httpx.AsyncClient:
+    """Return a client that calls an application without a network, from an address."""
+    transport = httpx.ASGITransport(app, client=(address, 50_000))
+    return httpx.AsyncClient(transport=transport, base_url="http://appview.test")

@@ -10,9 +10,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from appview_client import XrpcClient
-from running_appview import SETTINGS, Appview, SharedDatabase, StartAppview
+from running_appview import SETTINGS, Appview, SharedDatabase, StartAppview, within
 from seeds import NAMESPACE, NOW, Seeds
+from xrpc_client import XrpcClient
 
 from appview.api.methods import METHODS
 from appview.app import create_app, now_in_utc, pool_opener
@@ -27,7 +27,7 @@ from atprotocol.lexicon.catalog import Catalog
 async def _running(catalog: Catalog, settings: AppviewSettings, **arguments: Any) -> AsyncIterator[XrpcClient]:
     app = create_app(settings, catalog, **arguments)
     async with app.router.lifespan_context(app):
-        yield XrpcClient(app, catalog, NAMESPACE)
+        yield XrpcClient(within(app), catalog, NAMESPACE)
 
 
 async def test_it_opens_and_closes_its_own_pool_and_acts_in_its_own_role(
@@ -52,7 +52,7 @@ async def test_it_opens_and_closes_its_own_pool_and_acts_in_its_own_role(
 
 async def test_before_its_start_and_after_its_end_it_is_not_available(appview: Appview, catalog: Catalog) -> None:
     app = create_app(SETTINGS, catalog, open_pool=pool_opener("", SETTINGS))
-    assert await XrpcClient(app, catalog, NAMESPACE).error("feed.getLatest") == (503, "NotEnoughResources")
+    assert await XrpcClient(within(app), catalog, NAMESPACE).error("feed.getLatest") == (503, "NotEnoughResources")
 
 
 async def test_health_tells_the_version_and_how_far_behind_the_index_is(appview: Appview) -> None:

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from appview_client import BrokenContract, XrpcClient
 from running_appview import StartAppview
 from seeds import NOW, PDS, Seeds, blob
+from xrpc_client import BrokenContract, XrpcClient
 
 from appview.api.feed.get_latest import get_latest
 from appview.api.methods import METHODS

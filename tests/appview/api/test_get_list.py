@@ -1,8 +1,8 @@
 """library.getList."""
 
 import pytest
-from appview_client import XrpcClient
 from seeds import PDS, Seeds, Written, blob
+from xrpc_client import XrpcClient
 
 
 def _titles(items: list[dict[str, object]]) -> list[object]:

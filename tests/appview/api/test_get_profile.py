@@ -1,7 +1,7 @@
 """actor.getProfile."""
 
-from appview_client import XrpcClient
 from seeds import PDS, Seeds, blob
+from xrpc_client import XrpcClient
 
 
 async def test_a_profile_takes_from_the_other_one_what_it_lacks(client: XrpcClient, seeds: Seeds) -> None:

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from appview_client import XrpcClient
-from running_appview import Appview, StartAppview
+from running_appview import Appview, StartAppview, within
 from seeds import NOW, Account, Seeds
+from xrpc_client import XrpcClient
 
 from appview.xrpc.rate_limit import MethodLimits, Window
 
@@ -192,7 +192,7 @@ async def test_only_so_many_requests_wait_whoever_asks(start_appview: StartAppvi
 async def test_an_address_asks_rarely_and_all_together_not_often(start_appview: StartAppview, catalog: Any) -> None:
     limits = MethodLimits(by_address=(Window(2, 3600),), in_total=(Window(3, 3600),))
     appview = await start_appview(sync_request_limits=limits)
-    other = XrpcClient(appview.app, catalog, "fm.plyr", "192.0.2.2")
+    other = XrpcClient(within(appview.app, "192.0.2.2"), catalog, "fm.plyr")
     assert [(await _ask(appview.client, DID))[0] for _ in range(3)] == [200, 200, 429]
     assert [(await _ask(other, DID))[0] for _ in range(2)] == [200, 429]
     assert (await appview.client.get("feed.getLatest")).status_code == 200

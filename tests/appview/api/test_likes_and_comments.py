@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from appview_client import XrpcClient
 from seeds import NOW, Seeds
+from xrpc_client import XrpcClient
 
 
 async def test_likes_come_newest_first_one_for_each_account(client: XrpcClient, seeds: Seeds) -> None:

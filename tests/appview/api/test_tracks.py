@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from appview_client import XrpcClient
 from seeds import NOW, Account, Seeds, Written
+from xrpc_client import XrpcClient
 
 MISSING_KEY = "3zzzzzzzzzzzz"
 

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from appview_client import XrpcClient
+from running_appview import within
 from starlette.applications import Starlette
 from starlette.routing import Route
+from xrpc_client import XrpcClient
 
 from appview.xrpc.call import Call, Output
 from appview.xrpc.errors import Unavailable, XrpcError
@@ -108,7 +109,7 @@ SERVER = XrpcServer(
 
 def client_of(server: XrpcServer = SERVER, address: str = "192.0.2.1") -> XrpcClient:
     app = Starlette(routes=[Route("/xrpc/{path:path}", server), Route("/xrpc", server)])
-    return XrpcClient(app, CATALOG, "com.example", address)
+    return XrpcClient(within(app, address), CATALOG, "com.example")
 
 
 CLIENT = client_of()

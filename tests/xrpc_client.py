@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 import httpx
-from starlette.types import ASGIApp
 
 from appview.xrpc.errors import GENERIC_ERRORS
 from atprotocol.data_model import Json, object_from_json
@@ -24,9 +23,9 @@ class BrokenContract(AssertionError):
 class XrpcClient:
     """Calls methods by their names within the namespace, and checks whatever comes back."""
 
-    def __init__(self, app: ASGIApp, catalog: Catalog, namespace: str, address: str = "192.0.2.1") -> None:
-        transport = httpx.ASGITransport(app, client=(address, 50_000))
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://appview.test")
+    def __init__(self, http: httpx.AsyncClient, catalog: Catalog, namespace: str) -> None:
+        """Call through `http`, whose base URL is that of the application."""
+        self._http = http
         self._catalog = catalog
         self._namespace = namespace
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import http
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,6 +50,8 @@ class Relay:
         """Name the directory and the hosts, each by its origin."""
         self.port = 0
         self.events: list[Event] = []
+        self.is_closing = False
+        self.sent: Counter[int] = Counter()  # by seq, to all consumers
         self.hosts: dict[str, dict[str, Any]] = {host: {"seq": 0, "dropped": 0, "status": "idle"} for host in hosts}
         self.repos: dict[str, dict[str, Any]] = {}
         self._plc_url = plc_url
@@ -73,6 +75,13 @@ class Relay:
         """Wait until the events so far satisfy a condition. Raises TimeoutError."""
         async with asyncio.timeout(timeout_seconds), self._grown:
             await self._grown.wait_for(lambda: happened(self.events))
+
+    async def close(self) -> None:
+        """Let every consumer go: the server waits for what still talks to one."""
+        self.is_closing = True
+        async with self._grown:
+            self._grown.notify_all()
+        await self.disconnect_consumers()
 
     async def disconnect_consumers(self) -> None:
         """Drop everyone who listens, as a relay that restarts does."""
@@ -182,17 +191,18 @@ class Relay:
             return
         self._consumers.add(consumer)
         try:
-            while True:
+            while not self.is_closing:
                 while sent < len(self.events):
                     await consumer.send(self.events[sent].frame)
                     sent += 1
+                    self.sent[sent] += 1
                 await self._growth_beyond(sent)
         finally:
             self._consumers.discard(consumer)
 
     async def _growth_beyond(self, seen: int) -> None:
         async with self._grown:
-            await self._grown.wait_for(lambda: len(self.events) > seen)
+            await self._grown.wait_for(lambda: len(self.events) > seen or self.is_closing)
 
 
 @asynccontextmanager
@@ -206,7 +216,7 @@ async def relay(plc_url: str, hosts: list[str]) -> AsyncIterator[Relay]:
             try:
                 yield running
             finally:
-                await running.disconnect_consumers()
+                await running.close()
                 for task in following:
                     task.cancel()
                 results = await asyncio.gather(*following, return_exceptions=True)

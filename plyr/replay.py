@@ -5,6 +5,7 @@ the network as it was, a step at a time. Answers GET alone, and only to the loop
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import cbor2
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from atprotocol.car import read_car
@@ -85,7 +87,11 @@ class Replay:
             self._advanced.notify_all()
 
     async def stream(self, consumer: ServerConnection) -> None:
-        """Send frames to one consumer: those after its cursor, then each moment's as it comes, for ever."""
+        """Send frames to one consumer: those after its cursor, then each moment's as it comes, until it goes."""
+        with contextlib.suppress(ConnectionClosed):
+            await self._stream(consumer)
+
+    async def _stream(self, consumer: ServerConnection) -> None:
         asked = dict(parse_qsl(urlsplit(consumer.request.path).query)) if consumer.request else {}
         cursor = asked.get("cursor", str(self._seq()))
         if not cursor.isdigit() or int(cursor) > self._seq():

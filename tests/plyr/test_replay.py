@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import pytest
+from plyr_command import json_of, run_plyr
 from postgres import PostgresForTests
 
 from atprotocol.car import read_car
@@ -51,8 +52,10 @@ async def _tables(url: str) -> Rows:
         await connection.close()
 
 
-async def _played(url: str, recording: Recording) -> list[Status]:
-    """Index a recording to its end and return the status after each moment."""
+async def _played(
+    url: str, recording: Recording, afterwards: Callable[[], Awaitable[None]] | None = None
+) -> list[Status]:
+    """Index a recording to its end, do something beside the idle indexer, and return the status after each moment."""
     told: list[Status] = []
     async with replaying(recording) as replay:
         settings = settings_for(replay, Settings())
@@ -62,6 +65,8 @@ async def _played(url: str, recording: Recording) -> list[Status]:
             await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
             assert not running.done(), running.exception()
             await playing
+            if afterwards is not None:
+                await afterwards()
         finally:
             for task in (running, playing):
                 task.cancel()
@@ -154,6 +159,29 @@ async def test_a_flipped_byte_desynchronizes_one_repo_and_the_repair_leaves_no_d
     ]  # fmt: skip
     assert any("outcome=synchronized" in line for line in repairs), caplog.messages
     assert await _tables(database_url) == whole[0]
+
+
+async def test_a_resync_is_waited_for_and_a_rebuilt_projection_is_the_same(
+    recording: Recording, whole: tuple[Rows, list[Status]], database_url: str
+) -> None:
+    statuses = recording.moments[-1].statuses
+    (gone,) = [did for did, status in statuses.items() if not status["active"]]
+    here = next(did for did, status in statuses.items() if status["active"])
+    unknown = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
+
+    async def resync(did: str, *more: str) -> tuple[int, str]:
+        arguments = ("resync", did, "--wait", "--json", *more)
+        finished = await asyncio.to_thread(run_plyr, *arguments, PLYR_DATABASE_URL=database_url)
+        return finished.returncode, json_of(finished)["sync_status"]
+
+    async def meanwhile() -> None:
+        outcomes = await asyncio.gather(resync(here), resync(gone), resync(unknown))
+        assert outcomes == [(0, "synchronized"), (1, "inactive"), (1, "inactive")]
+
+    await _played(database_url, recording, meanwhile)
+    reindexed = await asyncio.to_thread(run_plyr, "reindex", "--json", PLYR_DATABASE_URL=database_url)
+    assert json_of(reindexed)["records"] == sum(row[2] is not None for row in whole[0][1])
+    assert (await _tables(database_url))[1:] == whole[0][1:]
 
 
 async def test_the_replay_answers_as_a_network_does_at_each_moment(recording: Recording) -> None:

@@ -173,6 +173,17 @@ async def prepared(start: dict[str, tuple[str, bytes, str]], policy: Policy) -> 
         await asyncio.to_thread(shutil.rmtree, root, True)
 
 
+async def bytes_by_table(pool: Any) -> str:
+    """Return what a row takes in each table that has many, indexes included."""
+    sizes = []
+    for table in ("records", "uris", "likes", "tracks", "track_counters"):
+        rows = await pool.fetchval(f"SELECT count(*) FROM network.{table}")
+        if rows >= 1000:
+            size = await pool.fetchval("SELECT pg_total_relation_size($1::text::regclass)", f"network.{table}")
+            sizes.append(f"{table} {size // rows}")
+    return ", ".join(sizes)
+
+
 async def indexed(
     url: str, policy: Policy, frames: int, start: dict[str, tuple[str, bytes, str]]
 ) -> tuple[Received, dict[str, Any]]:
@@ -210,9 +221,7 @@ async def indexed(
             "desynchronized": sum(indexer.metrics.desynchronized.values()),
             "batches": indexer.metrics.batches_written,
             "records": await pool.fetchval("SELECT count(*) FROM network.records"),
-            "bytes_per_record": await pool.fetchval(
-                "SELECT (sum(pg_total_relation_size(c.oid)) / greatest(1, (SELECT count(*) FROM network.records)))::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'network' AND c.relkind = 'r'"
-            ),
+            "bytes_by_table": await bytes_by_table(pool),
         }
         return Received(frames, seconds, cpu_seconds, 0), facts
 

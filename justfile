@@ -33,3 +33,7 @@ lock:
     uv lock --quiet --upgrade
     uv export --quiet --format requirements-txt --no-emit-project --no-annotate --no-header --no-dev --output-file requirements.txt
     uv export --quiet --format requirements-txt --no-emit-project --no-annotate --no-header --output-file requirements-dev.txt
+
+# record the network that `plyr demo` replays again, from real hosts
+record:
+    python tests/end_to_end/record_demo.py

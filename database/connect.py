@@ -47,7 +47,9 @@ def parse_database_url(url: str) -> DatabaseUrl:
     return DatabaseUrl(urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept), "")), pooled)
 
 
-async def create_pool(url: str, *, role: str | None = None, minimum: int = 1, maximum: int = 10, settings: dict[str, str] | None = None) -> asyncpg.Pool:
+async def create_pool(
+    url: str, *, role: str | None = None, minimum: int = 1, maximum: int = 10, settings: dict[str, str] | None = None
+) -> asyncpg.Pool:
     """Return an asyncpg pool whose connections act as `role` where the server knows it.
 
     Behind a pooler neither the role nor other session settings are set, and statements are not prepared.
@@ -64,7 +66,9 @@ async def create_pool(url: str, *, role: str | None = None, minimum: int = 1, ma
 async def _may_act_as(dsn: str, role: str) -> bool:
     connection = await asyncpg.connect(dsn)
     try:
-        return bool(await connection.fetchval("SELECT pg_has_role(oid, 'MEMBER') FROM pg_roles WHERE rolname = $1", role))
+        return bool(
+            await connection.fetchval("SELECT pg_has_role(oid, 'MEMBER') FROM pg_roles WHERE rolname = $1", role)
+        )
     finally:
         await connection.close()
 

@@ -38,7 +38,9 @@ def alembic_config(migrations: Path, connection: Connection) -> Config:
 
 def current_revision(connection: Connection) -> str | None:
     """Return the revision that the database is at, None for an empty one."""
-    return MigrationContext.configure(connection, opts={"version_table": "migrations", "version_table_schema": "public"}).get_current_revision()
+    return MigrationContext.configure(
+        connection, opts={"version_table": "migrations", "version_table_schema": "public"}
+    ).get_current_revision()
 
 
 async def migrate(url: str, migrations: Path) -> Migrated:

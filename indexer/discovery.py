@@ -59,7 +59,7 @@ class Discovery:
             except (NetworkError, RepoGone) as error:
                 self._metrics.event("indexer.discovery_failed", collection=collection, error=str(error)[:200])
                 return False
-        self._metrics.event("indexer.discovered", new_repos=found)
+        self._metrics.note("indexer.discovered", new_repos=found)
         return True
 
     async def _track(self, did: str) -> bool:

@@ -46,6 +46,11 @@ class Metrics:
         self.events[name] += 1
         _logger.warning(_line(name, fields))
 
+    def note(self, name: str, /, **fields: object) -> None:
+        """Count something ordinary, and log it."""
+        self.events[name] += 1
+        _logger.info(_line(name, fields))
+
     def batch_written(self, frames: int, units: int, cursors: Sequence[CursorMove]) -> None:
         """Count a batch; one line when it changed records."""
         self.batches_written += 1

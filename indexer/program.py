@@ -137,7 +137,7 @@ async def run(indexer: Indexer, pool: asyncpg.Pool, outside: Outside, settings: 
         if settings.discovers and upstream.pds is None:
             discovery = Discovery(
                 outside.client,
-                settings.relay_url,
+                origin_of(settings.relay_url),
                 indexer.reader.own_collections,
                 indexer.repos,
                 indexer.journal,
@@ -161,13 +161,18 @@ async def upstream_of(client: BoundedClient, url: str) -> Upstream:
     parts = urlsplit(url)
     host = parts.hostname or url
     name = f"{host}:{parts.port}" if parts.port else host
-    scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
+    origin = origin_of(url)
     try:
-        answer = await client.get(
-            f"{scheme}://{parts.netloc}/xrpc/com.atproto.server.describeServer", max_bytes=100_000
-        )
+        answer = await client.get(f"{origin}/xrpc/com.atproto.server.describeServer", max_bytes=100_000)
         described = answer.json() if answer.status == 200 else None
     except (NetworkError, ProtocolError):
         described = None
     is_pds = isinstance(described, dict) and "availableUserDomains" in described
-    return Upstream(name, f"{scheme}://{parts.netloc}" if is_pds else None)
+    return Upstream(name, origin if is_pds else None)
+
+
+def origin_of(url: str) -> str:
+    """Return where the methods of a relay are asked, whose stream may have been named by a WebSocket URL."""
+    parts = urlsplit(url)
+    scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
+    return f"{scheme}://{parts.netloc}"

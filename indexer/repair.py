@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import logfire
+
 from atprotocol.crypto import parse_did_key
 from atprotocol.errors import (
     BadSignature,
@@ -140,7 +142,8 @@ class Repair:
             return
         started, cause, fetched = time.monotonic(), repo.cause, 0
         try:
-            fetched = await self._synchronize(repo)
+            with logfire.span("indexer.resync", did=repo.did, cause=cause):
+                fetched = await self._synchronize(repo)
             outcome, detail = (
                 (repo.sync_status.value if repo.active else f"inactive:{repo.upstream_status}"),
                 repo.cause_detail,

@@ -9,8 +9,16 @@ from database.connect import parse_database_url
         ("postgresql://u:p@h/db", "postgresql://u:p@h/db", False),
         ("postgres://u:p@h:5433/db", "postgresql://u:p@h:5433/db", False),
         ("postgresql+asyncpg://u@h/db", "postgresql://u@h/db", False),
-        ("postgresql://u:p@ep-cool-1.eu.neon.tech/db?sslmode=require&channel_binding=require", "postgresql://u:p@ep-cool-1.eu.neon.tech/db?sslmode=require", False),
-        ("postgresql://u:p@ep-cool-1-pooler.eu.neon.tech/db?sslmode=require", "postgresql://u:p@ep-cool-1-pooler.eu.neon.tech/db?sslmode=require", True),
+        (
+            "postgresql://u:p@ep-cool-1.eu.neon.tech/db?sslmode=require&channel_binding=require",
+            "postgresql://u:p@ep-cool-1.eu.neon.tech/db?sslmode=require",
+            False,
+        ),
+        (
+            "postgresql://u:p@ep-cool-1-pooler.eu.neon.tech/db?sslmode=require",
+            "postgresql://u:p@ep-cool-1-pooler.eu.neon.tech/db?sslmode=require",
+            True,
+        ),
         ("postgresql://u@h:6432/db", "postgresql://u@h:6432/db", True),
         ("postgresql://u@h/db?pgbouncer=true", "postgresql://u@h/db", True),
         ("postgresql://plyr@/plyr?host=/run/pg&port=5432", "postgresql://plyr@/plyr?host=%2Frun%2Fpg&port=5432", False),

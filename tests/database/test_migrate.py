@@ -18,8 +18,17 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 async def test_the_migrations_make_exactly_the_declared_tables(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
-        options = {"include_schemas": True, "compare_server_default": True, "version_table": "migrations", "version_table_schema": "public"}
-        return [found for found in compare_metadata(MigrationContext.configure(connection, opts=options), metadata) if "migrations" not in str(found)]
+        options = {
+            "include_schemas": True,
+            "compare_server_default": True,
+            "version_table": "migrations",
+            "version_table_schema": "public",
+        }
+        return [
+            found
+            for found in compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+            if "migrations" not in str(found)
+        ]
 
     engine = create_engine(database_url)
     async with engine.connect() as connection:
@@ -47,17 +56,35 @@ async def test_concurrent_migrations_of_an_empty_database_all_succeed(postgres: 
     [
         (
             INDEXER,
-            ["INSERT INTO network.actors (did) VALUES ('did:plc:a')", "SELECT * FROM plyr.takedowns", "UPDATE plyr.sync_requests SET taken_at = now()"],
-            ["INSERT INTO plyr.takedowns (subject, reason) VALUES ('x', 'y')", "DELETE FROM plyr.sync_requests", "CREATE TABLE network.x ()"],
+            [
+                "INSERT INTO network.actors (did) VALUES ('did:plc:a')",
+                "SELECT * FROM plyr.takedowns",
+                "UPDATE plyr.sync_requests SET taken_at = now()",
+            ],
+            [
+                "INSERT INTO plyr.takedowns (subject, reason) VALUES ('x', 'y')",
+                "DELETE FROM plyr.sync_requests",
+                "CREATE TABLE network.x ()",
+            ],
         ),
         (
             APPVIEW,
-            ["SELECT * FROM network.records", "INSERT INTO plyr.takedowns (subject, reason) VALUES ('x', 'y')", "INSERT INTO plyr.sync_requests (did) VALUES ('x')"],
-            ["INSERT INTO network.actors (did) VALUES ('did:plc:b')", "DELETE FROM network.records", "UPDATE network.repos SET active = false"],
+            [
+                "SELECT * FROM network.records",
+                "INSERT INTO plyr.takedowns (subject, reason) VALUES ('x', 'y')",
+                "INSERT INTO plyr.sync_requests (did) VALUES ('x')",
+            ],
+            [
+                "INSERT INTO network.actors (did) VALUES ('did:plc:b')",
+                "DELETE FROM network.records",
+                "UPDATE network.repos SET active = false",
+            ],
         ),
     ],
 )
-async def test_each_program_may_do_what_it_needs_and_nothing_else(database_url: str, role: str, allowed: list[str], denied: list[str]) -> None:
+async def test_each_program_may_do_what_it_needs_and_nothing_else(
+    database_url: str, role: str, allowed: list[str], denied: list[str]
+) -> None:
     pool = await create_pool(database_url, role=role, maximum=1)
     for statement in allowed:
         await pool.execute(statement)
@@ -67,10 +94,14 @@ async def test_each_program_may_do_what_it_needs_and_nothing_else(database_url: 
     await pool.close()
 
 
-async def test_without_the_right_to_make_roles_the_owner_is_told_and_the_schema_is_made(postgres: PostgresForTests) -> None:
+async def test_without_the_right_to_make_roles_the_owner_is_told_and_the_schema_is_made(
+    postgres: PostgresForTests,
+) -> None:
     url = postgres.create_database()
     admin = await asyncpg.connect(url)
-    await admin.execute(f"CREATE ROLE poor_owner LOGIN; GRANT ALL ON DATABASE {url.split('?')[0].rsplit('/', 1)[1]} TO poor_owner; GRANT ALL ON SCHEMA public TO poor_owner")
+    await admin.execute(
+        f"CREATE ROLE poor_owner LOGIN; GRANT ALL ON DATABASE {url.split('?')[0].rsplit('/', 1)[1]} TO poor_owner; GRANT ALL ON SCHEMA public TO poor_owner"
+    )
 
     result = await migrate(url.replace("plyr@", "poor_owner@", 1), MIGRATIONS)
 

@@ -37,3 +37,7 @@ lock:
 # record the network that `plyr demo` replays again, from real hosts
 record:
     python tests/end_to_end/record_demo.py
+
+# write the generated pages of docs/reference/ again
+reference:
+    python -m docs.generate

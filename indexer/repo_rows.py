@@ -45,7 +45,14 @@ _UPSERT = f"""
 
 def capture(repo: Repo) -> RepoRow:
     """Return the repository's state as it is now, for a batch to write later."""
-    return tuple(getattr(repo, name) for name in _COLUMNS)
+    return tuple(_storable(getattr(repo, name)) for name in _COLUMNS)
+
+
+def _storable(value: object) -> object:
+    """Return a text as Postgres can hold it: what strangers say may hold U+0000 or a lone surrogate."""
+    if type(value) is not str or value.isascii() and "\0" not in value:
+        return value
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 async def load(connection: asyncpg.Connection) -> Repos:

@@ -6,7 +6,8 @@ disk is no verdict on the data: the same batch is tried again until it is writte
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -44,6 +45,8 @@ _PASSING_ERRORS: Final = (
     asyncpg.CannotConnectNowError,
 )
 RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+# How long the end of the program waits for a database that does not answer: the cursor still stands before what is lost.
+LAST_WRITE_SECONDS: Final = 30.0
 
 _MOVE_CURSOR = """
     INSERT INTO network.cursors (host, endpoint, seq, event_time) VALUES ($1, $2, $3, $4)
@@ -80,25 +83,37 @@ class Writer:
         self._reader = reader
         self._metrics = metrics
         self._clock = clock
+        # What was taken from the journal and is not known to be committed: nothing later may be written before it.
+        self._in_hand: _Taken | None = None
 
     async def run(self) -> None:
-        """Write batches for ever; when cancelled, finish what has gathered."""
+        """Write batches for ever; when cancelled, finish the batch in hand and what has gathered."""
         try:
             while True:
-                await self._write(await self._journal.take())
+                self._in_hand = self._capture(await self._journal.take())
+                await self._write_in_hand()
         except asyncio.CancelledError:
-            await self.flush()
+            try:
+                async with asyncio.timeout(LAST_WRITE_SECONDS):
+                    await self.flush()
+            except TimeoutError:
+                self._metrics.event("indexer.ended_unwritten", waited_seconds=LAST_WRITE_SECONDS)
             raise
 
     async def flush(self) -> None:
-        """Write what has gathered, now."""
+        """Write what is in hand and what has gathered, now."""
+        await self._write_in_hand()
         batch = self._journal.take_now()
         if batch.has_changes or batch.cursors:
-            await self._write(batch)
+            self._in_hand = self._capture(batch)
+            await self._write_in_hand()
 
-    async def _write(self, batch: Batch) -> None:
-        taken = self._capture(batch)
-        for attempt in range(1_000_000):
+    async def _write_in_hand(self) -> None:
+        """Write the batch in hand until it is committed; twice changes nothing more than once."""
+        taken = self._in_hand
+        if taken is None:
+            return
+        for attempt in itertools.count():
             try:
                 with logfire.span(
                     "indexer.batch", frames=taken.frame_count, units=len(taken.units), repos=len(taken.rows)
@@ -108,6 +123,7 @@ class Writer:
                 self._metrics.database_failed(error)
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
             else:
+                self._in_hand = None
                 self._metrics.batch_written(taken.frame_count, len(taken.units), taken.cursors)
                 return
 
@@ -149,9 +165,8 @@ class Writer:
                 repo.sync_status, repo.cause, repo.cause_detail = SyncStatus.ERROR, Cause.REFUSED_BY_DATABASE, detail
                 repo.rev = repo.data = None
                 repo.forget_waiting()
-            await repo_rows.save(
-                connection, {actors[did]: repo_rows.capture(self._repos.by_did[did]) for did in refused}
-            )
+            # Through the same gate as all others: an account may have been hidden while this was written.
+            await _save(connection, {actors[did]: repo_rows.capture(self._repos.by_did[did]) for did in refused})
         for did, detail in refused.items():
             self._metrics.repo_refused(did, detail)
         return actors
@@ -167,16 +182,7 @@ class Writer:
             else:
                 actors[did] = number
         actors |= await actor_ids(connection, unknown)
-        rows = {actors[did]: row for did, row in taken.rows.items()}
-        before = await repo_rows.visibility(connection, list(rows)) if rows else {}
-        await repo_rows.save(connection, rows)
-        after = await repo_rows.visibility(connection, list(before)) if before else {}
-        await counters.count_actors(
-            connection, [actor for actor, visible in after.items() if visible and not before[actor]], 1
-        )
-        await counters.count_actors(
-            connection, [actor for actor, visible in after.items() if before[actor] and not visible], -1
-        )
+        await _save(connection, {actors[did]: row for did, row in taken.rows.items()})
         for move in taken.cursors:
             await connection.execute(_MOVE_CURSOR, move.host, move.endpoint, move.seq, _instant(move.event_time))
         return actors
@@ -218,6 +224,19 @@ class Writer:
             if stored.get(path) != cid:
                 outcomes.append(Outcome(unit.did, path, unit.rev, cid, raw, self._reader.read(path, raw)))
         await record_rows.apply_outcomes(connection, outcomes, actors, now)
+
+
+async def _save(connection: asyncpg.Connection, rows: Mapping[int, RepoRow]) -> None:
+    """Write the rows of repositories, and count those in or out that become visible or cease to be."""
+    before = await repo_rows.visibility(connection, list(rows)) if rows else {}
+    await repo_rows.save(connection, rows)
+    after = await repo_rows.visibility(connection, list(before)) if before else {}
+    await counters.count_actors(
+        connection, [actor for actor, visible in after.items() if visible and not before[actor]], 1
+    )
+    await counters.count_actors(
+        connection, [actor for actor, visible in after.items() if before[actor] and not visible], -1
+    )
 
 
 def _instant(event_time: str | None) -> datetime | None:

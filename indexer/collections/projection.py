@@ -97,6 +97,11 @@ def storable(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
+def indexable(text: str, limit_bytes: int) -> str:
+    """Return the beginning of a text as an index can hold it: an entry is a fraction of a page, 2,700 bytes."""
+    return storable(text).encode("utf-8")[:limit_bytes].decode("utf-8", "ignore")
+
+
 def text_of(record: Record, name: str) -> str:
     """Return a required text field of a valid record, storable."""
     value = record[name]

@@ -3,12 +3,16 @@
 from indexer.collections.projection import (
     Record,
     Track,
+    indexable,
     optional_blob,
     optional_integer,
     optional_text,
     storable,
     text_of,
 )
+
+# What the lexicon allows; longer ones are accepted and flagged.
+TAG_BYTES_LIMIT = 640
 
 
 def project(record: Record) -> Track:
@@ -32,7 +36,9 @@ def project(record: Record) -> Track:
         image_url=optional_text(record, "imageUrl"),
         support_gate=storable(str(gate.get("type", "any"))) if isinstance(gate, dict) else None,
         visibility="public" if visibility == "public" else "unlisted",
-        tags=tuple(dict.fromkeys(storable(str(tag)) for tag in tags)) if isinstance(tags, list) else (),
+        tags=tuple(dict.fromkeys(indexable(str(tag), TAG_BYTES_LIMIT) for tag in tags))
+        if isinstance(tags, list)
+        else (),
         features=_features(record),
     )
 

@@ -6,6 +6,7 @@ decoded are told apart here. Sources: https://atproto.com/specs/event-stream, ht
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -23,12 +24,16 @@ from indexer.state import Repo, Repos
 
 ENDPOINT = "com.atproto.sync.subscribeRepos"
 KEPT_FRAME_BYTES = 65_536
+KEPT_FRAMES = 1000
 RECONNECTS_BELOW_CURSOR = 3
 
 _LOAD_CURSOR = "SELECT seq FROM network.cursors WHERE host = $1 AND endpoint = $2"
+_LAST_HOST = "SELECT host FROM network.cursors WHERE endpoint = $1 ORDER BY updated_at DESC LIMIT 1"
 _KEEP_HISTORY = "INSERT INTO network.cursor_history (host, endpoint, seq, reason) VALUES ($1, $2, $3, $4)"
-_DROP_CURSOR = "DELETE FROM network.cursors WHERE host = $1 AND endpoint = $2"
-_KEEP_FRAME = "INSERT INTO network.undecodable_frames (host, after_seq, reason, content) VALUES ($1, $2, $3, $4)"
+_KEEP_FRAME = """
+    INSERT INTO network.undecodable_frames (host, after_seq, reason, content)
+    SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM network.undecodable_frames) < $5
+"""
 
 # Opens the stream after a cursor; the frames end when the upstream closes in order.
 Connect = Callable[[int | None], AbstractAsyncContextManager[AsyncIterator[bytes]]]
@@ -67,7 +72,9 @@ class Consumer:
         self._position = Position(upstream.host, ENDPOINT, first_cursor)
         journal.follow(self._position)
         self._below_cursor = 0
-        self._undecodable: tuple[int | None, bytes] | None = None
+        # Hashes of the frames after `_undecodable_after` that could not be decoded; True once one was kept.
+        self._undecodable: dict[bytes, bool] = {}
+        self._undecodable_after: int | None = None
 
     @property
     def cursor(self) -> int | None:
@@ -82,6 +89,8 @@ class Consumer:
         stored = await self._pool.fetchval(_LOAD_CURSOR, self._upstream.host, ENDPOINT)
         if stored is not None:
             self._position.seq = stored
+        if await self._pool.fetchval(_LAST_HOST, ENDPOINT) != self._upstream.host:
+            self._forget_account_seqs()
         while True:
             wait: float | None = None
             try:
@@ -124,10 +133,13 @@ class Consumer:
                     raise _Reconnect(f"seq {seq} after {last_seq}")
                 last_seq = seq
             word = process(kind, payload, upstream)
-            if word is not None:
-                await self._heed(word)
+            if kind in (frames.INFO, frames.ERROR):
+                # Of the stream itself, readable or not: no place in it.
+                if word is not None:
+                    await self._heed(word)
                 continue
-            position.seq, position.event_time = seq, payload.get("time")
+            time = payload.get("time")
+            position.seq, position.event_time = seq, time if isinstance(time, str) else None
             position.frame_count += 1
             if journal.is_full:
                 await journal.room()
@@ -166,14 +178,20 @@ class Consumer:
         self._metrics.event(
             "indexer.upstream_restarted", host=self._upstream.host, cursor=self._position.seq, reason=reason
         )
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(_KEEP_HISTORY, self._upstream.host, ENDPOINT, self._position.seq or 0, reason)
-            await connection.execute(_DROP_CURSOR, self._upstream.host, ENDPOINT)
+        await self._pool.execute(_KEEP_HISTORY, self._upstream.host, ENDPOINT, self._position.seq or 0, reason)
+        # The stored cursor stays until the batch that holds these marks, or a later one, replaces it: a process that
+        # dies before that meets the same answer again, and no gap goes unnoticed.
         self._position.seq = None
         self._below_cursor = 0
-        for repo in self._repos.by_did.values():
-            repo.account_seq = None
+        self._forget_account_seqs()
         self._desynchronize_all(Cause.UPSTREAM_RESTARTED)
+
+    def _forget_account_seqs(self) -> None:
+        """Let the next #account of every repository count: the numbers that are stored are another stream's."""
+        for repo in self._repos.by_did.values():
+            if repo.account_seq is not None:
+                repo.account_seq = None
+                self._journal.touch(repo)
 
     def _desynchronize_all(self, cause: Cause) -> None:
         for repo in self._repos.by_did.values():
@@ -181,18 +199,26 @@ class Consumer:
                 repo.desynchronize(cause)
                 self._metrics.desynchronize(cause)
                 self._wake(repo)
-            self._journal.touch(repo)
+                self._journal.touch(repo)
+            elif repo.sync_status is SyncStatus.DESYNCHRONIZED:
+                # Its chain may have a gap now: the waiting commits alone will not do, nor what is being fetched.
+                repo.doubt(cause)
+                self._journal.touch(repo)
 
     async def _undecoded(self, raw: bytes, error: FrameError) -> None:
         """Drop the connection for a frame that cannot be read; when it comes again, keep it and go on."""
-        known = (self._position.seq, raw[:KEPT_FRAME_BYTES])
-        if self._undecodable != known:
-            self._undecodable = known
+        if self._undecodable_after != self._position.seq:
+            self._undecodable, self._undecodable_after = {}, self._position.seq
+        known = hashlib.sha256(raw).digest()
+        if known not in self._undecodable:
+            self._undecodable[known] = False
             raise _Reconnect(f"a frame that cannot be decoded: {error}")
-        self._undecodable = None
-        await self._pool.execute(
-            _KEEP_FRAME, self._upstream.host, self._position.seq, str(error)[:500], raw[:KEPT_FRAME_BYTES]
-        )
+        if self._undecodable[known]:
+            return
+        self._undecodable[known] = True
+        reason = str(error)[:500].replace("\0", "\ufffd")
+        content = raw[:KEPT_FRAME_BYTES]
+        await self._pool.execute(_KEEP_FRAME, self._upstream.host, self._position.seq, reason, content, KEPT_FRAMES)
         self._metrics.event(
             "indexer.undecodable_frame", host=self._upstream.host, after_seq=self._position.seq, size_bytes=len(raw)
         )

@@ -53,6 +53,7 @@ from indexer.state import Repo, Repos
 WAITING_BYTES_LIMIT = 16_000_000
 # How often the word of a host that is not the account's own may make us look at the DID document again.
 FOREIGN_LOOK_INTERVAL = timedelta(minutes=5)
+STATUS_LENGTH_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ class Processor:
             repo = self._repos.by_did.get(did) if isinstance(did, str) else None
             if repo is not None and repo.active and repo.sync_status is SyncStatus.SYNCHRONIZED:
                 self._desynchronize(repo, Cause.BAD_COMMIT, str(error))
-            return None
+            # Whatever an error frame fails to say, the connection is over.
+            return ErrorFrame("Unreadable", str(error)) if kind == ERROR else None
         return self._act(message, upstream)
 
     def _act(self, message: Message, upstream: Upstream) -> InfoFrame | ErrorFrame | None:
@@ -238,7 +240,8 @@ class Processor:
             return
         was_active = repo.active
         repo.account_seq = frame.seq
-        repo.active, repo.upstream_status = frame.active, frame.status
+        repo.active = frame.active
+        repo.upstream_status = None if frame.status is None else frame.status[:STATUS_LENGTH_LIMIT]
         self._journal.touch(repo)
         if not frame.active:
             repo.forget_waiting()

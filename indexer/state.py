@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from atprotocol.frames import CommitFrame
-from indexer.decisions import Cause, SyncStatus
+from indexer.decisions import CHAIN_KEEPING_CAUSES, Cause, SyncStatus
 
 
 @dataclass(slots=True)
@@ -43,6 +43,10 @@ class Repo:
     waiting_bytes: int = 0
     # True once a waiting commit was dropped: what waits cannot be continued from the stored chain any more.
     has_lost_commits: bool = False
+    # What was said during a repair and asks for another one after it; None: nothing.
+    doubted: Cause | None = None
+    # How often the DID document was called into question since this process began.
+    identity_doubts: int = 0
 
     def hear_of(self, rev: str) -> None:
         """Remember the highest rev that anybody claimed."""
@@ -50,10 +54,18 @@ class Repo:
             self.seen_rev = rev
 
     def desynchronize(self, cause: Cause, detail: str | None = None) -> None:
-        """Mark the repository for repair, now; an earlier cause that demands more is kept."""
+        """Mark the repository for repair, now."""
+        if self.sync_status is SyncStatus.DESYNCHRONIZED:
+            self.doubted = cause
         self.sync_status = SyncStatus.DESYNCHRONIZED
         self.cause, self.cause_detail = cause, detail
         self.retry_count, self.retry_at = 0, None
+
+    def doubt(self, cause: Cause) -> None:
+        """Have a repair that is due, or under way, fetch what its host serves from now on."""
+        self.doubted = cause
+        if self.cause in CHAIN_KEEPING_CAUSES:
+            self.cause = cause
 
     def synchronize(self, now: datetime) -> None:
         """Mark the repository as what its host says it is."""

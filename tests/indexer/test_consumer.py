@@ -276,3 +276,85 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(GUARD_SECONDS):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        world.encode({"op": 1, "t": "#info"}) + world.encode({"name": 7}),
+        world.encode({"op": 1, "t": "#info"}) + world.encode({"name": "news", "seq": 1 << 60}),
+        world.encode({"op": 1, "t": "#info"}) + world.encode({"seq": "many"}),
+        world.encode({"op": -1}) + world.encode({}),
+    ],
+)
+async def test_a_word_about_the_stream_never_moves_the_cursor(indexer: Harness, odd: bytes) -> None:
+    one, two = others(indexer, 2)
+    script = await played(indexer, [one, odd], [two])
+
+    assert script.asked == [None, 1, 2]
+    assert await stored(indexer) == 2
+
+
+@pytest.mark.parametrize("time", [7, b"now", None, ["now"], "x" * 100_000])
+async def test_a_time_that_is_none_is_left_out(indexer: Harness, time: object) -> None:
+    frame = world.encode({"op": 1, "t": "#identity"}) + world.encode({"seq": 9, "did": "did:plc:x", "time": time})
+    await played(indexer, [frame])
+
+    assert await stored(indexer) == 9
+    assert await indexer.value("SELECT event_time FROM network.cursors") is None
+
+
+async def test_two_frames_in_a_row_that_cannot_be_decoded_do_not_stall_the_stream(indexer: Harness) -> None:
+    one, two = others(indexer, 2)
+    bad, worse = b"\xff\xffbad", b"\xff\xffworse"
+    rest: list[bytes | Exception] = [bad, worse, two]
+    script = await played(indexer, [one, *rest], rest, rest)
+
+    assert script.asked == [None, 1, 1, 2]
+    assert await indexer.rows("SELECT content FROM network.undecodable_frames ORDER BY 1") == [(bad,), (worse,)]
+    assert await stored(indexer) == 2
+
+
+async def test_of_frames_that_cannot_be_decoded_so_many_are_kept_and_no_more(indexer: Harness) -> None:
+    await indexer.pool.execute(
+        "INSERT INTO network.undecodable_frames (host, reason, content) SELECT 'x', 'x', '' FROM generate_series(1, 1000)"
+    )
+    await played(indexer, [b"\xff\xffjunk"], [b"\xff\xffjunk"])
+
+    assert await indexer.value("SELECT count(*) FROM network.undecodable_frames") == 1000
+    assert indexer.metrics.events["indexer.undecodable_frame"] == 1
+
+
+async def test_another_upstreams_numbers_do_not_hide_what_this_one_says_of_accounts(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    indexer.repos.by_did[account.did].account_seq = 9_000_000_000
+    await indexer.pool.execute("UPDATE network.cursors SET host = 'another.relay.test'")
+    indexer.journal.touch(indexer.repos.by_did[account.did])
+    away = indexer.world.account_frame(account, False, "deactivated")
+    await played(indexer, [away])
+
+    assert (await indexer.repo(account))["visible"] is False
+
+
+async def test_a_restart_of_the_upstream_and_its_marks_are_stored_together(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    script = Script([world.error_frame("FutureCursor")])
+    running = asyncio.create_task(consumer_of(indexer, script.connect).run())
+    async with asyncio.timeout(GUARD_SECONDS):
+        await script.exhausted.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    # Here the process dies: what says that a gap was seen must not be half stored.
+    assert (await indexer.repo(account))["sync_status"] == "synchronized"
+    assert await stored(indexer) == 1
+
+
+async def test_after_a_gap_not_even_a_repository_that_only_awaits_its_identity_is_believed(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    indexer.feed(indexer.world.identity_frame(account))
+    account.commit([("update", TRACK, track("missed"))])
+    await played(indexer, [world.info_frame("OutdatedCursor"), others_at(indexer, 900)])
+    await indexer.settle()
+
+    assert await indexer.titles() == ["missed"]

@@ -136,6 +136,7 @@ def decode_node(
         raise PartialTree(f"the blocks lack tree node {cid.hex()}")
     try:
         decoded = _decode(block)
+        encoded = _encode(decoded)
     except (ValueError, RecursionError) as error:
         raise EncodingError(f"a tree node is not DAG-CBOR: {error}") from None
     # libipld is lenient and cannot tell a link from bytes; the same bytes again prove that nothing was bent.
@@ -143,7 +144,7 @@ def decode_node(
         not isinstance(decoded, dict)
         or decoded.keys() != {"e", "l"}
         or not isinstance(decoded["e"], list)
-        or _encode(decoded) != block
+        or encoded != block
     ):
         raise EncodingError("a tree node is not in canonical form")
     node = _node_from_entries(decoded["e"], decoded["l"], height)

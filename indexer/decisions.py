@@ -71,8 +71,14 @@ IDENTITY_CAUSES = frozenset(
         Cause.IDENTITY_UNRESOLVABLE,
         Cause.PDS_UNREACHABLE,
         Cause.BAD_REPO,
+        # An #identity may have been missed, or stood in the way of what overflowed.
+        Cause.OVERFLOW,
+        Cause.OUTDATED_CURSOR,
+        Cause.UPSTREAM_RESTARTED,
     }
 )
+# Causes for which the host is asked whether an inactive account is active again: its #account may have been missed.
+STATUS_CAUSES = frozenset({Cause.REQUESTED, Cause.OUTDATED_CURSOR, Cause.UPSTREAM_RESTARTED})
 # Causes that leave the stored chain as it is: if the commits that wait continue it, nothing need be fetched.
 CHAIN_KEEPING_CAUSES = frozenset({Cause.IDENTITY, Cause.BAD_SIGNATURE, Cause.RESTARTED})
 

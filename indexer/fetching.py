@@ -6,17 +6,17 @@ worker process, so that neither hashing nor walking ever holds up the stream.
 
 import asyncio
 from collections.abc import Set
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
 
-from atprotocol.errors import IdentityNotFound, NetworkError, RepoGone
+from atprotocol.errors import IdentityNotFound, NetworkError, RepoGone, RepoUnavailable
 from atprotocol.net.directory import Directory, Identity
 from atprotocol.net.http import BoundedClient
 from atprotocol.net.repos import RepoStatus, get_repo, get_repo_status
-from atprotocol.syntax.did import DID
+from atprotocol.syntax.did import DID, did_method
 from indexer.snapshot import Snapshot, read_snapshot
 
 # Read in about 10 ms: not worth another process, nor long enough to be noticed.
@@ -79,6 +79,16 @@ class RealNetwork:
 
     async def fetch(self, pds: str, did: DID) -> Fetched:
         """Return a whole repository."""
+        try:
+            return await self._fetch(pds, did)
+        except OSError as error:
+            raise RepoUnavailable(f"the repository could not be spooled: {error}") from error
+        except BrokenExecutor as error:
+            # Out of memory, most likely; whose fault it was cannot be told, so all that were being read try again.
+            self._executor = None
+            raise RepoUnavailable("the process that read the repository ended") from error
+
+    async def _fetch(self, pds: str, did: DID) -> Fetched:
         async with get_repo(self._client, pds, did, max_bytes=self._max_repo_bytes, spool_dir=self._spool_dir) as file:
             if file.size_bytes <= SMALL_REPO_BYTES:
                 return Fetched(read_snapshot(file.path, self._collections), file.size_bytes)
@@ -95,7 +105,8 @@ class RealNetwork:
         try:
             status = await self._status(did)
         except IdentityNotFound:
-            return True
+            # A directory keeps tombstones; a web server that lacks a document may have it again tomorrow.
+            return did_method(did) == "plc"
         except RepoGone as gone:
             return gone.reason == "RepoNotFound"
         except NetworkError:

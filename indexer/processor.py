@@ -26,7 +26,6 @@ from atprotocol.frames import (
 from atprotocol.syntax.did import parse_did
 from atprotocol.verification import VerifiedCommit, verify_commit, verify_rev, verify_sync
 from indexer.decisions import (
-    CHAIN_KEEPING_CAUSES,
     Cause,
     Desynchronize,
     Ignore,
@@ -227,9 +226,9 @@ class Processor:
             case Desynchronize(cause=cause):
                 self._desynchronize(repo, cause, None)
             case Ignore(reason=reason):
-                # A repair that only waits for an identity must now fetch the repository as well.
-                if repo.cause in CHAIN_KEEPING_CAUSES and repo.active:
-                    repo.cause = Cause.SYNC
+                # A repair that only waits for an identity must now fetch the repository, one that fetches it, again.
+                if repo.active and repo.sync_status is SyncStatus.DESYNCHRONIZED:
+                    repo.doubt(Cause.SYNC)
                     self._journal.touch(repo)
                 self._metrics.ignore(reason)
 
@@ -257,4 +256,5 @@ class Processor:
             self._desynchronize(repo, Cause.IDENTITY, None)
         else:
             repo.identity_at = None
+            repo.identity_doubts += 1
             self._journal.touch(repo)

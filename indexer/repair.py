@@ -26,7 +26,7 @@ from atprotocol.errors import (
 from atprotocol.net.directory import Identity
 from atprotocol.syntax.did import DID
 from atprotocol.verification import verify_commit, verify_rev
-from indexer.decisions import CHAIN_KEEPING_CAUSES, IDENTITY_CAUSES, Cause, SyncStatus, cause_of
+from indexer.decisions import CHAIN_KEEPING_CAUSES, IDENTITY_CAUSES, STATUS_CAUSES, Cause, SyncStatus, cause_of
 from indexer.due_queue import DueQueue
 from indexer.fetching import Fetched, Network
 from indexer.journal import Journal, PurgeUnit, SnapshotUnit
@@ -101,8 +101,9 @@ class Repair:
 
     def wake(self, repo: Repo) -> None:
         """Have the repository looked at as soon as its turn comes."""
-        delay = max(0.0, (repo.retry_at - self._clock()).total_seconds()) if repo.retry_at is not None else 0.0
-        self._queue.put(repo.did, delay)
+        now = self._clock()
+        delay = max(0.0, (repo.retry_at - now).total_seconds()) if repo.retry_at is not None else 0.0
+        self._queue.put(repo.did, max(delay, repo.pause_seconds(now)))
 
     @property
     def is_idle(self) -> bool:
@@ -119,6 +120,8 @@ class Repair:
         while True:
             did = await self._queue.get()
             try:
+                # While the database does not take what was fetched, no more is fetched.
+                await self._journal.room()
                 repo = self._repos.by_did.get(did)
                 if repo is not None:
                     await self.repair(repo)
@@ -127,19 +130,22 @@ class Repair:
 
     async def repair(self, repo: Repo) -> None:
         """Look after one repository: confirm its deletion, or synchronize it, or say when to try again."""
-        if repo.deleted_at is not None and repo.purged_at is None and repo.cause is not Cause.REQUESTED:
+        if repo.deleted_at is not None and repo.purged_at is None and repo.cause not in STATUS_CAUSES:
             await self._confirm_deletion(repo)
             return
-        if (
-            not repo.active
-            and repo.cause is Cause.REQUESTED
-            and await self._network.is_active(DID(repo.did))
-            and not repo.active
-        ):
-            repo.active, repo.upstream_status, repo.deleted_at, repo.purged_at = True, None, None, None
-            self._journal.touch(repo)
+        if not repo.active and repo.cause in STATUS_CAUSES:
+            is_active = await self._network.is_active(DID(repo.did))
+            if is_active and not repo.active:
+                self._reactivate(repo)
+            elif not repo.active:
+                # Asked and answered: what else is due, such as the confirmation of a deletion, has its turn.
+                repo.cause = Cause.REACTIVATED
+                self._journal.touch(repo)
+                if repo.deleted_at is not None and repo.purged_at is None:
+                    await self._confirm_deletion(repo)
         if not _needs_repair(repo):
             return
+        repo.count_repair(self._clock())
         started, cause, fetched = time.monotonic(), repo.cause, 0
         try:
             with logfire.span("indexer.resync", did=repo.did, cause=cause):
@@ -154,6 +160,10 @@ class Repair:
         self._metrics.repaired(
             repo.did, outcome, cause, seconds=time.monotonic() - started, size_bytes=fetched, detail=detail
         )
+
+    def _reactivate(self, repo: Repo) -> None:
+        repo.active, repo.upstream_status, repo.deleted_at, repo.purged_at = True, None, None, None
+        self._journal.touch(repo)
 
     def _fail(self, repo: Repo, failure: _Failed) -> None:
         if repo.sync_status is not SyncStatus.DESYNCHRONIZED:
@@ -189,10 +199,18 @@ class Repair:
                 if repo.signing_key is None
                 else "the DID document names no PDS",
             )
+        pds, repo.doubted = repo.pds, None
         try:
-            fetched = await self._network.fetch(repo.pds, DID(repo.did))
+            fetched = await self._network.fetch(pds, DID(repo.did))
         except RepoGone as gone:
-            self._host_says_gone(repo, gone)
+            if not refreshed:
+                await self._refresh_identity(repo)
+            if _needs_repair(repo) and repo.pds != pds:
+                raise _Failed(Cause.PDS_UNREACHABLE, f"the account has moved from {pds}") from gone
+            if _needs_repair(repo) and repo.doubted is not None:
+                raise _Failed(repo.doubted, str(gone)) from gone
+            if _needs_repair(repo):
+                self._host_says_gone(repo, gone)
             return 0
         except ResponseTooLarge as error:
             raise _Failed(Cause.REPO_TOO_LARGE, str(error), status=SyncStatus.TOO_LARGE) from error
@@ -210,10 +228,12 @@ class Repair:
 
     async def _refresh_identity(self, repo: Repo) -> None:
         """Resolve the DID anew; a DID that is gone makes its account inactive."""
+        doubts = repo.identity_doubts
         try:
             identity = await self._network.resolve(DID(repo.did))
-        except IdentityNotFound:
+        except IdentityNotFound as error:
             repo.active, repo.upstream_status = False, "deleted"
+            repo.cause, repo.cause_detail = Cause.IDENTITY_UNRESOLVABLE, str(error)[:500]
             repo.deleted_at = repo.deleted_at or self._clock()
             repo.forget_waiting()
             self._journal.touch(repo)
@@ -221,12 +241,14 @@ class Repair:
         except NetworkError as error:
             raise _Failed(Cause.IDENTITY_UNRESOLVABLE, str(error), error.retry_after_seconds) from error
         else:
-            self._take_identity(repo, identity)
+            self._take_identity(repo, identity, is_current=repo.identity_doubts == doubts)
 
-    def _take_identity(self, repo: Repo, identity: Identity) -> None:
+    def _take_identity(self, repo: Repo, identity: Identity, *, is_current: bool) -> None:
+        """Keep what the document says; unless it is current, it is to be read again after the repair."""
         if identity.handle_claim != repo.handle:
             repo.handle, repo.handle_verified_at, repo.handle_checked_at = identity.handle_claim, None, None
-        repo.signing_key, repo.pds, repo.identity_at = identity.signing_key, identity.pds, self._clock()
+        repo.signing_key, repo.pds = identity.signing_key, identity.pds
+        repo.identity_at = self._clock() if is_current else None
         self._journal.touch(repo)
         self.on_identity(repo)
 
@@ -247,10 +269,11 @@ class Repair:
         return True
 
     def _finish(self, repo: Repo) -> None:
-        """Mark the repository synchronized, unless its identity was called into question meanwhile."""
+        """Mark the repository synchronized, unless it or its identity was called into question meanwhile."""
+        doubted, repo.doubted = repo.doubted, None
         repo.synchronize(self._clock())
-        if repo.identity_at is None:
-            repo.desynchronize(Cause.IDENTITY)
+        if doubted is not None or repo.identity_at is None:
+            repo.desynchronize(doubted or Cause.IDENTITY)
             self.wake(repo)
         self._journal.touch(repo)
 
@@ -267,8 +290,7 @@ class Repair:
                 except ProtocolError as error:
                     return cause_of(error)
                 self.processor.apply(repo, verified)
-            repo.waiting.pop(0)
-            repo.waiting_bytes -= len(frame.blocks)
+            repo.drop_first()
         return None
 
     def _take_snapshot(self, repo: Repo, fetched: Fetched) -> None:
@@ -333,6 +355,12 @@ class Repair:
                 None,
             )
             self._metrics.event("indexer.purged", did=repo.did, confirmed=confirmed)
+        elif repo.cause is Cause.IDENTITY_UNRESOLVABLE and await self._network.is_active(DID(repo.did)):
+            # Nobody said that it was deleted: its document could not be found for a while.
+            if not repo.active:
+                self._reactivate(repo)
+                repo.desynchronize(Cause.REACTIVATED)
+                self.wake(repo)
         else:
             repo.retry_at = now + timedelta(seconds=self._settings.purge_retry_seconds)
             self.wake(repo)

@@ -50,7 +50,7 @@ def capture(repo: Repo) -> RepoRow:
 
 def _storable(value: object) -> object:
     """Return a text as Postgres can hold it: what strangers say may hold U+0000 or a lone surrogate."""
-    if type(value) is not str or value.isascii() and "\0" not in value:
+    if type(value) is not str or (value.isascii() and "\0" not in value):
         return value
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
@@ -62,7 +62,7 @@ async def load(connection: asyncpg.Connection) -> Repos:
         fields = dict(row)
         fields["sync_status"] = SyncStatus(fields["sync_status"])
         fields["cause"] = Cause(fields["cause"]) if fields["cause"] is not None else None
-        repos.by_did[fields["did"]] = Repo(**fields)
+        repos.add(Repo(**fields))
     return repos
 
 

@@ -13,7 +13,11 @@ from typing import BinaryIO
 from atprotocol import mst
 from atprotocol.car import iterate_blocks, read_root
 from atprotocol.commit import Commit, decode_commit
-from atprotocol.errors import EncodingError, PartialTree
+from atprotocol.errors import EncodingError, PartialTree, ResponseTooLarge
+
+# Where a block lies takes about 300 bytes of memory, whatever its size.
+BLOCK_LIMIT = 4_000_000
+RECORDS_BYTES_LIMIT = 128_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,11 @@ class _BlocksOnDisk(Mapping[bytes, bytes]):
         self._file = file
         self._places: dict[bytes, tuple[int, int]] = {}
 
-    def index(self) -> None:
+    def index(self, limit: int) -> None:
         for cid, offset, block in iterate_blocks(self._file):
             self._places[cid] = (offset, len(block))
+            if len(self._places) > limit:
+                raise ResponseTooLarge(f"the repository has more than {limit} blocks")
 
     def __getitem__(self, cid: bytes) -> bytes:
         offset, length = self._places[cid]
@@ -47,20 +53,28 @@ class _BlocksOnDisk(Mapping[bytes, bytes]):
         return len(self._places)
 
 
-def read_snapshot(path: Path, collections: Set[str]) -> Snapshot:
+def read_snapshot(
+    path: Path,
+    collections: Set[str],
+    *,
+    block_limit: int = BLOCK_LIMIT,
+    records_bytes_limit: int = RECORDS_BYTES_LIMIT,
+) -> Snapshot:
     """Return the repository in a CAR file.
 
-    Raises EncodingError, FieldMismatch, or PartialTree when a node or one of our records is missing.
+    Raises EncodingError, FieldMismatch, PartialTree when a node or one of our records is missing, or
+    ResponseTooLarge when there are more blocks, or more bytes of our records, than are held in memory.
     """
     with path.open("rb") as file:
         root = read_root(file)
         blocks = _BlocksOnDisk(file)
-        blocks.index()
+        blocks.index(block_limit)
         block = blocks.get(root)
         if block is None:
             raise EncodingError("the CAR lacks the block of its root")
         commit = decode_commit(block)
         records: dict[str, tuple[bytes, bytes]] = {}
+        records_bytes = 0
         # The whole tree, not only our part of it: its order and shape are what proves that our part is complete.
         for key, cid in mst.walk(commit.data, blocks):
             path_text = key.decode("ascii")
@@ -69,4 +83,7 @@ def read_snapshot(path: Path, collections: Set[str]) -> Snapshot:
                 if raw is None:
                     raise PartialTree(f"the repository lacks the record at {path_text!r}")
                 records[path_text] = (cid, raw)
+                records_bytes += len(path_text) + len(cid) + len(raw)
+                if records_bytes > records_bytes_limit:
+                    raise ResponseTooLarge(f"the repository has more than {records_bytes_limit} bytes of our records")
         return Snapshot(commit, records)

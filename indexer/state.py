@@ -11,6 +11,22 @@ from datetime import datetime
 from atprotocol.frames import CommitFrame
 from indexer.decisions import CHAIN_KEEPING_CAUSES, Cause, SyncStatus
 
+# All that waits, over all repositories, may weigh so much in memory.
+WAITING_BYTES_LIMIT = 256_000_000
+# What a commit, and each of its operations, weigh in memory beside the blocks: about so many bytes.
+_FRAME_BYTES, _OPERATION_BYTES = 1000, 400
+# So many repairs of one repository are done at once; then one in so many seconds.
+REPAIR_BURST = 20
+REPAIR_SECONDS = 12.0
+
+
+@dataclass(slots=True)
+class WaitingBytes:
+    """What waits over all repositories that share this."""
+
+    limit: int = WAITING_BYTES_LIMIT
+    count: int = 0
+
 
 @dataclass(slots=True)
 class Repo:
@@ -47,6 +63,9 @@ class Repo:
     doubted: Cause | None = None
     # How often the DID document was called into question since this process began.
     identity_doubts: int = 0
+    all_waiting: WaitingBytes = field(default_factory=WaitingBytes)
+    repairs_at: datetime | None = None
+    repairs_left: float = REPAIR_BURST
 
     def hear_of(self, rev: str) -> None:
         """Remember the highest rev that anybody claimed."""
@@ -77,10 +96,10 @@ class Repo:
         self.forget_waiting()
 
     def wait(self, frame: CommitFrame, limit_bytes: int) -> bool:
-        """Keep a commit until the repair is done; on overflow drop all that wait and return False."""
+        """Keep a commit until the repair is done; on overflow drop all of its own that wait and return False."""
         self.waiting.append(frame)
-        self.waiting_bytes += len(frame.blocks)
-        if self.waiting_bytes <= limit_bytes:
+        self._weigh(_weight(frame))
+        if self.waiting_bytes <= limit_bytes and self.all_waiting.count <= self.all_waiting.limit:
             return True
         self.forget_waiting()
         self.has_lost_commits = True
@@ -89,19 +108,51 @@ class Repo:
     def forget_waiting(self) -> None:
         """Drop the commits that wait."""
         self.waiting = []
-        self.waiting_bytes = 0
+        self._weigh(-self.waiting_bytes)
+
+    def drop_first(self) -> None:
+        """Drop the commit that has waited longest."""
+        self._weigh(-_weight(self.waiting.pop(0)))
+
+    def _weigh(self, added_bytes: int) -> None:
+        self.waiting_bytes += added_bytes
+        self.all_waiting.count += added_bytes
+
+    def pause_seconds(self, now: datetime) -> float:
+        """Return how long the next repair must wait, so that nobody makes us fetch one repository without end."""
+        if self.repairs_at is None:
+            return 0.0
+        left = self.repairs_left + (now - self.repairs_at).total_seconds() / REPAIR_SECONDS
+        return max(0.0, (1 - left) * REPAIR_SECONDS)
+
+    def count_repair(self, now: datetime) -> None:
+        """Take one of the repairs that the repository may have."""
+        passed = 0.0 if self.repairs_at is None else (now - self.repairs_at).total_seconds()
+        self.repairs_left = min(REPAIR_BURST, self.repairs_left + max(0.0, passed) / REPAIR_SECONDS) - 1
+        self.repairs_at = now
 
 
 class Repos:
     """All tracked repositories by DID."""
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, waiting_bytes_limit: int = WAITING_BYTES_LIMIT) -> None:
+        """Start with none; the commits that wait may weigh so much together."""
         self.by_did: dict[str, Repo] = {}
+        self._waiting = WaitingBytes(waiting_bytes_limit)
+
+    def add(self, repo: Repo) -> Repo:
+        """Take in a repository, and return it."""
+        repo.all_waiting = self._waiting
+        self.by_did[repo.did] = repo
+        return repo
 
     def track(self, did: str, cause: Cause) -> Repo:
         """Return the repository of a DID, tracked and marked for its first repair if it is new."""
         repo = self.by_did.get(did)
         if repo is None:
-            repo = self.by_did[did] = Repo(did, SyncStatus.DESYNCHRONIZED, cause=cause)
+            repo = self.add(Repo(did, SyncStatus.DESYNCHRONIZED, cause=cause))
         return repo
+
+
+def _weight(frame: CommitFrame) -> int:
+    return _FRAME_BYTES + len(frame.blocks) + _OPERATION_BYTES * len(frame.operations)

@@ -16,6 +16,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from atprotocol.errors import ForbiddenAddress, HostNotFound, NetworkError
 from atprotocol.net.addresses import Policy, Target
 
+# Nobody keeps us away for longer by a header.
+LONGEST_RETRY_SECONDS = 86_400.0
 AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, Any]
 _NO_SUCH_NAME = frozenset((socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)))
 
@@ -111,13 +113,13 @@ def network_error(error: OSError, host: str) -> NetworkError:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that `Retry-After` asks to wait, counted by the answer's own clock; None without one."""
+    """Return the seconds that `Retry-After` asks to wait, a day at most, by the answer's own clock; None without one."""
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text[:9])
+        return min(float(text[:9]), LONGEST_RETRY_SECONDS)
     try:
         wanted = email.utils.parsedate_to_datetime(text)
         now = email.utils.parsedate_to_datetime(headers.get("Date", ""))
-        return max(0.0, (wanted - now).total_seconds())
+        return min(max(0.0, (wanted - now).total_seconds()), LONGEST_RETRY_SECONDS)
     except (ValueError, TypeError):
         return None

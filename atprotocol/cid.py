@@ -9,6 +9,8 @@ import base64
 import hashlib
 from dataclasses import dataclass
 
+import libipld
+
 from atprotocol.errors import EncodingError
 
 DAG_CBOR = 0x71
@@ -33,7 +35,7 @@ class CID:
 
     def __str__(self) -> str:
         """Return the base32 text form, as in `bafyrei…`."""
-        return "b" + base64.b32encode(self.raw).decode("ascii").lower().rstrip("=")
+        return libipld.encode_multibase("b", self.raw)
 
 
 def cid_from_bytes(raw: bytes) -> CID:

@@ -140,6 +140,7 @@ def pool_opener(url: str, settings: AppviewSettings) -> OpenPool:
             minimum=settings.pool_minimum,
             maximum=settings.pool_maximum,
             settings={"statement_timeout": str(settings.statement_timeout_ms), "application_name": "plyr-appview"},
+            resets_sessions=False,
         )
 
     return open_pool

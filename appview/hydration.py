@@ -59,8 +59,8 @@ _LISTS = """
 """
 # What is absent in an account's own profile is taken from its other one. A profile that is taken down shows nothing.
 _ACTORS = f"""
-    SELECT a.actor_id, a.did, r.pds, r.visible AS is_visible,
-        CASE WHEN r.handle_verified_at IS NOT NULL THEN r.handle END AS handle,
+    SELECT a.actor_id, a.did, CASE WHEN r.handle_verified_at IS NOT NULL THEN r.handle END AS handle, r.pds,
+        r.visible AS is_visible,
         EXISTS (SELECT FROM plyr.takedowns WHERE subject = a.did) AS is_taken_down,
         coalesce(nullif(own.display_name, ''), nullif(bluesky.display_name, '')) AS display_name,
         coalesce(nullif(own.bio, ''), nullif(bluesky.bio, '')) AS bio,
@@ -128,22 +128,22 @@ async def hydrate(
     state = State()
     actor_ids = set(actors)
     if tracks:
-        state.tracks = {row["uri_id"]: TrackRow(**row) for row in await connection.fetch(_TRACKS, tracks)}
+        state.tracks = {row.uri_id: row for row in map(TrackRow._make, await connection.fetch(_TRACKS, tracks))}
         for row in await connection.fetch(_FEATURES, tracks):
             state.features.setdefault(row["uri_id"], []).append(row["actor_id"])
             actor_ids.add(row["actor_id"])
     if likes:
-        state.likes = {row["uri_id"]: LikeRow(**row) for row in await connection.fetch(_LIKES, likes)}
+        state.likes = {row.uri_id: row for row in map(LikeRow._make, await connection.fetch(_LIKES, likes))}
     if comments:
-        state.comments = {row["uri_id"]: CommentRow(**row) for row in await connection.fetch(_COMMENTS, comments)}
+        state.comments = {row.uri_id: row for row in map(CommentRow._make, await connection.fetch(_COMMENTS, comments))}
     if lists:
-        state.lists = {row["uri_id"]: ListRow(**row) for row in await connection.fetch(_LISTS, lists)}
+        state.lists = {row.uri_id: row for row in map(ListRow._make, await connection.fetch(_LISTS, lists))}
     records: tuple[dict[int, Any], ...] = (state.tracks, state.likes, state.comments, state.lists)
     for rows in records:
         actor_ids.update(row.actor_id for row in rows.values())
     if actor_ids:
         found = await connection.fetch(_ACTORS, list(actor_ids), f"{namespace}.{_OWN_PROFILE}", BLUESKY_PROFILE_PATH)
-        state.actors = {row["actor_id"]: ActorRow(**row) for row in found}
+        state.actors = {row.actor_id: row for row in map(ActorRow._make, found)}
     return state
 
 

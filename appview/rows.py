@@ -1,11 +1,14 @@
-"""What hydration loads, as typed rows; the fields are named as the statements name their columns."""
+"""What hydration loads, as typed rows; the fields are the columns of the statements, by name and in order.
+
+Those that come by the hundred are named tuples: made from a database row at once, ten times faster than from its names.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class ActorRow:
+class ActorRow(NamedTuple):
     """An account that has a repository here; `handle` is None unless it is verified."""
 
     actor_id: int
@@ -21,8 +24,7 @@ class ActorRow:
     bluesky_avatar_cid: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class TrackRow:
+class TrackRow(NamedTuple):
     """A track and its counters; `record` is the record's JSON text."""
 
     uri_id: int
@@ -50,8 +52,7 @@ class TrackRow:
     is_taken_down: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LikeRow:
+class LikeRow(NamedTuple):
     """A like."""
 
     uri_id: int
@@ -62,8 +63,7 @@ class LikeRow:
     is_taken_down: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CommentRow:
+class CommentRow(NamedTuple):
     """A comment; `record` is the record's JSON text."""
 
     uri_id: int
@@ -78,8 +78,7 @@ class CommentRow:
     is_taken_down: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ListRow:
+class ListRow(NamedTuple):
     """A list without its items; `record` is the record's JSON text."""
 
     uri_id: int

@@ -48,19 +48,36 @@ def parse_database_url(url: str) -> DatabaseUrl:
 
 
 async def create_pool(
-    url: str, *, role: str | None = None, minimum: int = 1, maximum: int = 10, settings: dict[str, str] | None = None
+    url: str,
+    *,
+    role: str | None = None,
+    minimum: int = 1,
+    maximum: int = 10,
+    settings: dict[str, str] | None = None,
+    resets_sessions: bool = True,
 ) -> asyncpg.Pool:
     """Return an asyncpg pool whose connections act as `role` where the server knows it.
 
     Behind a pooler neither the role nor other session settings are set, and statements are not prepared.
+    Borrowers that leave nothing behind in a session (no SET, LISTEN, cursor or session lock) save a statement for
+    each loan without `resets_sessions`; open transactions are ended in any case.
     """
     database = parse_database_url(url)
+    reset = None if resets_sessions else _leave_as_it_is
     if database.pooled:
-        return await asyncpg.create_pool(database.dsn, min_size=minimum, max_size=maximum, statement_cache_size=0)
+        return await asyncpg.create_pool(
+            database.dsn, min_size=minimum, max_size=maximum, statement_cache_size=0, reset=reset
+        )
     server_settings = dict(settings or {})
     if role is not None and await _may_act_as(database.dsn, role):
         server_settings["role"] = role
-    return await asyncpg.create_pool(database.dsn, min_size=minimum, max_size=maximum, server_settings=server_settings)
+    return await asyncpg.create_pool(
+        database.dsn, min_size=minimum, max_size=maximum, server_settings=server_settings, reset=reset
+    )
+
+
+async def _leave_as_it_is(_: asyncpg.Connection) -> None:
+    """Do nothing to a connection that comes back."""
 
 
 async def _may_act_as(dsn: str, role: str) -> bool:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 import orjson
 
@@ -21,7 +20,8 @@ def present(fields: Mapping[str, object]) -> Output:
 
 def instant_text(instant: datetime) -> str:
     """Return an instant as a lexicon datetime: UTC, in milliseconds."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return in_utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def cid_text(raw: bytes) -> str:
@@ -38,7 +38,8 @@ def blob_url(pds: str | None, did: str, cid: str | None) -> str | None:
     """Return where an account's host serves a blob; None where either is not known."""
     if pds is None or cid is None:
         return None
-    return f"{pds.rstrip('/')}/xrpc/com.atproto.sync.getBlob?did={quote(did, safe=':')}&cid={quote(cid)}"
+    # Of all that DIDs and CIDs are written with, a query takes everything as it is but the percent sign.
+    return f"{pds.rstrip('/')}/xrpc/com.atproto.sync.getBlob?did={did.replace('%', '%25')}&cid={cid}"
 
 
 def web_url(text: str | None) -> str | None:

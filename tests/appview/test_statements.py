@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
-from running_appview import Appview
+from running_appview import Appview, SharedDatabase
 from seeds import Seeds, Written, blob
+
+from appview import hydration, rows
 
 SIZES = (1, 50, 100)
 
@@ -71,3 +73,30 @@ async def test_a_profile_costs_the_same_whatever_it_counts(appview: Appview) -> 
         track = await appview.seeds.track(account)
         await appview.seeds.like(account, track)
     assert await appview.statements_of("actor.getProfile", {"actor": account.did}) == few
+
+
+@pytest.mark.parametrize(
+    ("statement", "row"),
+    [
+        (hydration._TRACKS, rows.TrackRow),
+        (hydration._LIKES, rows.LikeRow),
+        (hydration._COMMENTS, rows.CommentRow),
+        (hydration._LISTS, rows.ListRow),
+        (hydration._ACTORS, rows.ActorRow),
+    ],
+)
+async def test_the_columns_of_a_statement_are_the_fields_of_its_row_in_order(
+    database: SharedDatabase, statement: str, row: Any
+) -> None:
+    """Rows are made by place, not by name."""
+    prepared = await database.owner.prepare(statement)
+    assert tuple(column.name for column in prepared.get_attributes()) == row._fields
+
+
+async def test_a_loan_leaves_nothing_behind(database: SharedDatabase) -> None:
+    """Connections come back without a statement that resets them; an open transaction is ended all the same."""
+    async with database.pool.acquire() as connection:
+        await connection.execute("BEGIN")
+    async with database.pool.acquire() as connection:
+        assert not connection.is_in_transaction()
+        assert await connection.fetchval("SELECT current_user") == "plyr_appview"

@@ -20,7 +20,8 @@ POLL_SECONDS = 1.0
 async def leadership(url: str, on_wait: Callable[[], None]) -> AsyncIterator[bool]:
     """Hold the lock within the block, waiting for it as long as it takes; `on_wait` is called once if it must wait.
 
-    Yields False, at once, behind a pooler. Raises asyncpg's errors when the database cannot be reached.
+    Yields False, at once, behind a pooler. Raises asyncpg's errors when the database cannot be reached, and when the
+    connection that holds the lock is lost, which ends the block: another indexer may hold it by then.
     """
     database = parse_database_url(url)
     if database.pooled:
@@ -32,9 +33,33 @@ async def leadership(url: str, on_wait: Callable[[], None]) -> AsyncIterator[boo
             on_wait()
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                 await asyncio.sleep(POLL_SECONDS)
-        yield True
+        async with _ended_with(connection):
+            yield True
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def _ended_with(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Cancel the block when the connection ends, and say so."""
+    owner = asyncio.current_task()
+    assert owner is not None
+    is_lost = False
+
+    def end(_: object) -> None:
+        nonlocal is_lost
+        is_lost = True
+        owner.cancel()
+
+    connection.add_termination_listener(end)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if is_lost and owner.uncancel() == 0:
+            raise asyncpg.ConnectionDoesNotExistError("the connection that holds the indexer's lock is lost") from None
+        raise
+    finally:
+        connection.remove_termination_listener(end)
 
 
 async def is_led(url: str) -> bool:

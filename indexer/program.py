@@ -83,7 +83,13 @@ async def assembled(
         repos = await repo_rows.load(connection)
     metrics = Metrics()
     journal = Journal()
-    growth = Growth(settings.new_repos_per_minute, settings.new_repos_burst, now)
+    growth = Growth(
+        settings.new_repos_per_minute,
+        settings.new_repos_burst,
+        now,
+        total=settings.max_repos,
+        count=lambda: len(repos.by_did),
+    )
     network = RealNetwork(
         outside.client,
         outside.directory,

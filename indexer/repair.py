@@ -29,9 +29,11 @@ from atprotocol.verification import verify_commit, verify_rev
 from indexer.decisions import CHAIN_KEEPING_CAUSES, IDENTITY_CAUSES, STATUS_CAUSES, Cause, SyncStatus, cause_of
 from indexer.due_queue import DueQueue
 from indexer.fetching import Fetched, Network
+from indexer.host_turns import HostTurns
 from indexer.journal import Journal, PurgeUnit, SnapshotUnit
 from indexer.metrics import Metrics
 from indexer.processor import Processor
+from indexer.repair_outcomes import Postponed, RepairFailed
 from indexer.state import Repo, Repos
 
 # What a host says about a repository that it does not serve, in the words of #account.
@@ -48,6 +50,8 @@ class RepairSettings:
     """How hard to try."""
 
     workers: int = 8
+    # So many of them may fetch from one host at a time: a slow one must not hold up all others.
+    workers_per_host: int = 3
     first_retry_seconds: float = 10.0
     longest_retry_seconds: float = 3600.0
     # A snapshot older than what was heard of is refused so often; then the host's word is taken.
@@ -55,23 +59,6 @@ class RepairSettings:
     # A deleted account is purged after so long even if nobody confirms it.
     purge_after: timedelta = timedelta(days=7)
     purge_retry_seconds: float = 3600.0
-
-
-class _Failed(Exception):
-    """A repair that is to be tried again later, or given up."""
-
-    def __init__(
-        self,
-        cause: Cause,
-        detail: str,
-        retry_after_seconds: float | None = None,
-        status: SyncStatus = SyncStatus.DESYNCHRONIZED,
-    ) -> None:
-        super().__init__(detail)
-        self.cause = cause
-        self.detail = detail
-        self.retry_after_seconds = retry_after_seconds
-        self.status = status
 
 
 class Repair:
@@ -96,6 +83,7 @@ class Repair:
         self._random = random
         self._settings = settings
         self._queue = DueQueue()
+        self._turns = HostTurns(settings.workers_per_host, self._queue.put)
         self.processor: Processor | None = None
         self.on_identity: Callable[[Repo], None] = _ignore
 
@@ -108,7 +96,7 @@ class Repair:
     @property
     def is_idle(self) -> bool:
         """Tell whether nothing is due or under way."""
-        return self._queue.is_idle
+        return self._queue.is_idle and not self._turns.held_count
 
     async def run(self) -> None:
         """Repair for ever, with a bounded number of workers."""
@@ -126,6 +114,7 @@ class Repair:
                 if repo is not None:
                     await self.repair(repo)
             finally:
+                self._turns.lapse(did)
                 self._queue.done(did)
 
     async def repair(self, repo: Repo) -> None:
@@ -154,7 +143,9 @@ class Repair:
                 (repo.sync_status.value if repo.active else f"inactive:{repo.upstream_status}"),
                 repo.cause_detail,
             )
-        except _Failed as failure:
+        except Postponed:
+            return
+        except RepairFailed as failure:
             self._fail(repo, failure)
             outcome, detail = f"failed:{failure.cause}", failure.detail
         self._metrics.repaired(
@@ -165,7 +156,7 @@ class Repair:
         repo.active, repo.upstream_status, repo.deleted_at, repo.purged_at = True, None, None, None
         self._journal.touch(repo)
 
-    def _fail(self, repo: Repo, failure: _Failed) -> None:
+    def _fail(self, repo: Repo, failure: RepairFailed) -> None:
         if repo.sync_status is not SyncStatus.DESYNCHRONIZED:
             return
         repo.sync_status, repo.cause, repo.cause_detail = failure.status, failure.cause, failure.detail[:500]
@@ -193,36 +184,40 @@ class Repair:
         if not _needs_repair(repo) or self._continue(repo):
             return 0
         if repo.signing_key is None or repo.pds is None:
-            raise _Failed(
+            raise RepairFailed(
                 Cause.NO_KEY,
                 "the DID document names no usable signing key"
                 if repo.signing_key is None
                 else "the DID document names no PDS",
             )
         pds, repo.doubted = repo.pds, None
+        if not self._turns.take(pds, repo.did):
+            raise Postponed
         try:
             fetched = await self._network.fetch(pds, DID(repo.did))
         except RepoGone as gone:
             if not refreshed:
                 await self._refresh_identity(repo)
             if _needs_repair(repo) and repo.pds != pds:
-                raise _Failed(Cause.PDS_UNREACHABLE, f"the account has moved from {pds}") from gone
+                raise RepairFailed(Cause.PDS_UNREACHABLE, f"the account has moved from {pds}") from gone
             if _needs_repair(repo) and repo.doubted is not None:
-                raise _Failed(repo.doubted, str(gone)) from gone
+                raise RepairFailed(repo.doubted, str(gone)) from gone
             if _needs_repair(repo):
                 self._host_says_gone(repo, gone)
             return 0
         except ResponseTooLarge as error:
-            raise _Failed(Cause.REPO_TOO_LARGE, str(error), status=SyncStatus.TOO_LARGE) from error
+            raise RepairFailed(Cause.REPO_TOO_LARGE, str(error), status=SyncStatus.TOO_LARGE) from error
         except NetworkError as error:
-            raise _Failed(Cause.PDS_UNREACHABLE, str(error), error.retry_after_seconds) from error
+            raise RepairFailed(Cause.PDS_UNREACHABLE, str(error), error.retry_after_seconds) from error
         except ProtocolError as error:
-            raise _Failed(Cause.BAD_REPO, f"{type(error).__name__}: {error}") from error
+            raise RepairFailed(Cause.BAD_REPO, f"{type(error).__name__}: {error}") from error
+        finally:
+            self._turns.give_back(pds)
         if not _is_signed(repo, fetched) and not refreshed:
             await self._refresh_identity(repo)
         if _needs_repair(repo):
             if not _is_signed(repo, fetched):
-                raise _Failed(Cause.BAD_REPO, "the repository is not signed with the account's key")
+                raise RepairFailed(Cause.BAD_REPO, "the repository is not signed with the account's key")
             self._take_snapshot(repo, fetched)
         return fetched.size_bytes
 
@@ -239,7 +234,7 @@ class Repair:
             self._journal.touch(repo)
             self.wake(repo)
         except NetworkError as error:
-            raise _Failed(Cause.IDENTITY_UNRESOLVABLE, str(error), error.retry_after_seconds) from error
+            raise RepairFailed(Cause.IDENTITY_UNRESOLVABLE, str(error), error.retry_after_seconds) from error
         else:
             self._take_identity(repo, identity, is_current=repo.identity_doubts == doubts)
 
@@ -297,14 +292,14 @@ class Repair:
         """Enter a verified snapshot and the commits that waited for it; all in one step, without awaiting."""
         commit = fetched.snapshot.commit
         if commit.did != repo.did:
-            raise _Failed(Cause.BAD_REPO, "the repository is another account's")
+            raise RepairFailed(Cause.BAD_REPO, "the repository is another account's")
         try:
             verify_rev(commit.rev, self._clock())
         except ProtocolError as error:
-            raise _Failed(Cause.BAD_REPO, str(error)) from error
+            raise RepairFailed(Cause.BAD_REPO, str(error)) from error
         if self._is_stale(repo, commit.rev):
             if repo.retry_count < self._settings.stale_snapshots:
-                raise _Failed(
+                raise RepairFailed(
                     Cause.STALE_SNAPSHOT,
                     f"the host serves rev {commit.rev}, older than {repo.seen_rev} that was heard of",
                 )
@@ -319,7 +314,7 @@ class Repair:
         else:
             # What waits does not continue the snapshot: look again a little later, without it.
             repo.forget_waiting()
-            self._fail(repo, _Failed(broken, "a commit that waited does not continue the fetched repository"))
+            self._fail(repo, RepairFailed(broken, "a commit that waited does not continue the fetched repository"))
         self._journal.touch(repo)
 
     def _is_stale(self, repo: Repo, rev: str) -> bool:

@@ -34,7 +34,7 @@ class Requests:
         while True:
             try:
                 await self.take()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 logfire.debug("plyr could not be read; the writer will say why")
             await asyncio.sleep(seconds)
 

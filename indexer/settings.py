@@ -17,6 +17,8 @@ class IndexerSettings:
     # Law 13: strangers may make us grow so fast and no faster.
     new_repos_per_minute: float = 1200.0
     new_repos_burst: int = 5000
+    # Every tracked repository takes memory, about 2 kB.
+    max_repos: int = 500_000
     discovers: bool = True
     discovery_seconds: float = 86_400.0
     poll_seconds: float = 1.0

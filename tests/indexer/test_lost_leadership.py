@@ -14,10 +14,14 @@ _CUT = """
 
 async def test_whoever_loses_the_lock_ends_as_another_may_hold_it_by_now(database_url: str) -> None:
     admin = await asyncpg.connect(database_url)
-    with pytest.raises(asyncpg.PostgresConnectionError):
+
+    async def lead() -> None:
         async with asyncio.timeout(60), leadership(database_url, lambda: None), asyncio.TaskGroup() as group:
             group.create_task(asyncio.Event().wait())
             await admin.execute(_CUT)
+
+    with pytest.raises(asyncpg.PostgresConnectionError):
+        await lead()
     assert await is_led(database_url) is False
     await admin.close()
 

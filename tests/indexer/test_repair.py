@@ -16,6 +16,7 @@ from atprotocol.net.directory import Identity
 from atprotocol.syntax.did import DID
 from indexer.decisions import Cause, SyncStatus
 from indexer.fetching import Fetched, RealNetwork
+from indexer.growth import Growth
 from indexer.repair import Repair
 from indexer.snapshot import read_snapshot
 from indexer.state import Repo, Repos
@@ -300,3 +301,46 @@ async def test_a_spool_that_cannot_be_written_is_no_reason_to_end(indexer: Harne
 
     row = await indexer.repo(account)
     assert (row["sync_status"], row["cause"]) == ("desynchronized", "pds-unreachable")
+
+
+async def test_a_host_that_never_answers_holds_up_its_own_accounts_and_no_others(indexer: Harness) -> None:
+    slow = [indexer.world.account(pds="https://slow.example.com") for _ in range(20)]
+    good = indexer.world.account(pds=indexer.server.url)
+    answered = asyncio.Event()
+    asked: list[str] = []
+
+    class SlowHost(Meanwhile):
+        async def fetch(self, pds: str, did: DID) -> Fetched:
+            if pds != indexer.server.url:
+                asked.append(did)
+                await answered.wait()
+                pds = indexer.server.url
+            return await super().fetch(pds, did)
+
+    indexer.repair._network = SlowHost(indexer.network)
+    del indexer.repair.wake  # type: ignore[attr-defined]  # the real one again
+    indexer.processor._wake = indexer.repair.wake
+    running = asyncio.create_task(indexer.repair.run())
+    for account in [*slow, good]:
+        indexer.feed(publish(indexer, account, ("create", TRACK, track(account.did))))
+    async with asyncio.timeout(60):
+        while indexer.repos.by_did[good.did].sync_status is not SyncStatus.SYNCHRONIZED:
+            await asyncio.sleep(0.005)
+        assert len(asked) <= 3
+        answered.set()
+        while not indexer.repair.is_idle:
+            await asyncio.sleep(0.005)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await indexer.write()
+
+    assert await indexer.titles() == sorted(account.did for account in [*slow, good])
+
+
+async def test_growth_ends_where_the_total_is_reached(indexer: Harness) -> None:
+    tracked = 0
+    growth = Growth(1e9, 1000, indexer.now, total=3, count=lambda: tracked)
+    while growth.admit():
+        tracked += 1
+
+    assert (tracked, growth.refused) == (3, 1)

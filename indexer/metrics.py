@@ -46,6 +46,12 @@ class Metrics:
         self.events[name] += 1
         _logger.warning(_line(name, fields))
 
+    def often(self, name: str, /, **fields: object) -> None:
+        """Count what a stranger can bring about with every frame; a line for the first and for every thousandth."""
+        self.events[name] += 1
+        if self.events[name] % 1000 == 1:
+            _logger.warning(_line(name, {"count": self.events[name]} | fields))
+
     def note(self, name: str, /, **fields: object) -> None:
         """Count something ordinary, and log it."""
         self.events[name] += 1

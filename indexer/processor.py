@@ -12,6 +12,7 @@ from typing import Any
 from atprotocol.crypto import parse_did_key
 from atprotocol.errors import FieldMismatch, InvalidSyntax, ProtocolError
 from atprotocol.frames import (
+    COMMIT,
     ERROR,
     INFO,
     AccountFrame,
@@ -90,16 +91,25 @@ class Processor:
         if kind not in (INFO, ERROR) and not in_scope(kind, payload, self._repos.by_did, self._reader.own_collections):
             return None
         self._metrics.frame(kind)
-        did = payload.get("repo") or payload.get("did")
         try:
             message = parse_message(kind, payload)
         except FieldMismatch as error:
-            repo = self._repos.by_did.get(did) if isinstance(did, str) else None
-            if repo is not None and repo.active and repo.sync_status is SyncStatus.SYNCHRONIZED:
-                self._desynchronize(repo, Cause.BAD_COMMIT, str(error))
-            # Whatever an error frame fails to say, the connection is over.
-            return ErrorFrame("Unreadable", str(error)) if kind == ERROR else None
+            if kind == ERROR:
+                # Whatever it fails to say, the connection is over.
+                return ErrorFrame("Unreadable", str(error))
+            repo = None if kind == INFO else self._repos.by_did.get(payload["repo" if kind == COMMIT else "did"])
+            if repo is not None and repo.active:
+                self._unreadable(repo, str(error))
+            return None
         return self._act(message, upstream)
+
+    def _unreadable(self, repo: Repo, detail: str) -> None:
+        """Have a repository fetched about which something was said that cannot be read."""
+        if repo.sync_status is SyncStatus.SYNCHRONIZED:
+            self._desynchronize(repo, Cause.BAD_COMMIT, detail)
+        elif repo.sync_status is SyncStatus.DESYNCHRONIZED:
+            repo.doubt(Cause.BAD_COMMIT)
+            self._journal.touch(repo)
 
     def _act(self, message: Message, upstream: Upstream) -> InfoFrame | ErrorFrame | None:
         match message:
@@ -128,7 +138,7 @@ class Processor:
         except InvalidSyntax:
             return None
         if not self._growth.admit():
-            self._metrics.event("indexer.growth_refused", did=frame.did)
+            self._metrics.often("indexer.growth_refused", did=frame.did)
             return None
         repo = self._repos.track(frame.did, Cause.NEW)
         self._metrics.desynchronize(Cause.NEW)
@@ -169,7 +179,7 @@ class Processor:
             self._desynchronize(repo, cause_of(error), f"{type(error).__name__}: {error}"[:500], frame)
             return
         if is_since_broken(repo, frame):
-            self._metrics.event("indexer.since_mismatch", did=repo.did, rev=frame.rev)
+            self._metrics.often("indexer.since_mismatch", did=repo.did, rev=frame.rev)
         self.apply(repo, verified)
 
     def apply(self, repo: Repo, verified: VerifiedCommit) -> None:
@@ -191,7 +201,7 @@ class Processor:
         try:
             verify_rev(frame.rev, self._clock())
         except (InvalidSyntax, FieldMismatch):
-            self._metrics.event("indexer.bad_rev", did=repo.did, rev=frame.rev[:40])
+            self._metrics.often("indexer.bad_rev", did=repo.did, rev=frame.rev[:40])
             return
         repo.hear_of(frame.rev)
         if not repo.wait(frame, WAITING_BYTES_LIMIT):

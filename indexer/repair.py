@@ -140,8 +140,8 @@ class Repair:
             with logfire.span("indexer.resync", did=repo.did, cause=cause):
                 fetched = await self._synchronize(repo)
             outcome, detail = (
-                (repo.sync_status.value if repo.active else f"inactive:{repo.upstream_status}"),
-                repo.cause_detail,
+                (repo.sync_status.value if repo.active else "inactive"),
+                (repo.cause_detail if repo.active else repo.upstream_status),
             )
         except Postponed:
             return

@@ -283,7 +283,7 @@ async def until(condition: Callable[[], bool]) -> None:
     [
         world.encode({"op": 1, "t": "#info"}) + world.encode({"name": 7}),
         world.encode({"op": 1, "t": "#info"}) + world.encode({"name": "news", "seq": 1 << 60}),
-        world.encode({"op": 1, "t": "#info"}) + world.encode({"seq": "many"}),
+        world.encode({"op": 1, "t": "#info"}) + world.encode({"seq": "many", "did": ["did:plc:x"], "repo": [1]}),
         world.encode({"op": -1}) + world.encode({}),
     ],
 )

@@ -8,8 +8,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 import world
-from harness import Harness, harness, track
+from harness import RELAY, Harness, harness, track
 
+from atprotocol import frames
 from atprotocol.errors import IdentityNotFound, RepoGone, ResponseTooLarge
 from atprotocol.frames import CommitFrame, Operation
 from atprotocol.net.directory import Identity
@@ -344,3 +345,30 @@ async def test_growth_ends_where_the_total_is_reached(indexer: Harness) -> None:
         tracked += 1
 
     assert (tracked, growth.refused) == (3, 1)
+
+
+async def test_a_message_that_cannot_be_read_during_the_fetch_has_the_repository_fetched_again(
+    indexer: Harness,
+) -> None:
+    account = await synchronized(indexer)
+    publish(indexer, account, ("update", TRACK, track("Two")))
+    indexer.feed(indexer.world.sync_frame(account))
+
+    def change() -> None:
+        frame = publish(indexer, account, ("update", TRACK, track("Three")))
+        kind, payload = frames.split(frame)
+        indexer.processor.process(str(kind), payload | {"since": 7}, RELAY)
+
+    meanwhile(indexer).during_fetch = change
+    await indexer.settle()
+
+    assert await indexer.titles() == ["Three"]
+
+
+async def test_an_unreadable_message_of_one_account_touches_no_other(indexer: Harness) -> None:
+    account, other = await synchronized(indexer), await synchronized(indexer)
+    kind, payload = frames.split(indexer.world.identity_frame(account))
+    indexer.processor.process(str(kind), payload | {"repo": other.did, "time": 7}, RELAY)
+
+    assert indexer.repos.by_did[other.did].sync_status is SyncStatus.SYNCHRONIZED
+    assert indexer.repos.by_did[account.did].sync_status is SyncStatus.DESYNCHRONIZED

@@ -50,7 +50,15 @@ class PurgeUnit:
     did: str
 
 
-Unit: TypeAlias = CommitUnit | SnapshotUnit | PurgeUnit
+@dataclass(slots=True)
+class RequestUnit:
+    """Somebody's request to fetch the account is taken up; the writer says when that is committed."""
+
+    did: str
+    is_written: bool = False
+
+
+Unit: TypeAlias = CommitUnit | SnapshotUnit | PurgeUnit | RequestUnit
 
 
 @dataclass(slots=True)

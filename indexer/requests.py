@@ -1,7 +1,7 @@
 """What people ask of the indexer through the database: fetch this account, hide that one.
 
-Polled, as it must also work behind a pooler that keeps no LISTEN. Only `plyr` is read, and a request is marked as taken;
-takedowns of accounts are copied into the status rows, so that counters leave them out.
+Polled, as it must also work behind a pooler that keeps no LISTEN. Only `plyr` is read; the writer marks a request as
+taken in the transaction that stores what it asks for, so that none is lost in a crash. Takedowns of accounts are copied into the status rows, so that counters leave them out.
 """
 
 import asyncio
@@ -11,11 +11,10 @@ import asyncpg
 import logfire
 
 from indexer.decisions import Cause
-from indexer.journal import Journal
+from indexer.journal import Journal, RequestUnit
 from indexer.state import Repo, Repos
 
 _REQUESTS = "SELECT did FROM plyr.sync_requests WHERE taken_at IS NULL ORDER BY requested_at LIMIT 100"
-_TAKEN = "UPDATE plyr.sync_requests SET taken_at = now() WHERE did = ANY($1::text[])"
 _TAKEDOWNS = "SELECT subject FROM plyr.takedowns WHERE subject LIKE 'did:%'"
 
 
@@ -28,6 +27,7 @@ class Requests:
         self._repos = repos
         self._journal = journal
         self._wake = wake
+        self._taken: dict[str, RequestUnit] = {}
 
     async def run(self, seconds: float) -> None:
         """Look every so many seconds; a database that does not answer is asked again."""
@@ -42,9 +42,9 @@ class Requests:
         """Take up everything that stands there now; return how many fetches were asked for."""
         async with self._pool.acquire() as connection:
             wanted = [row["did"] for row in await connection.fetch(_REQUESTS)]
-            if wanted:
-                await connection.execute(_TAKEN, wanted)
             hidden = {row["subject"] for row in await connection.fetch(_TAKEDOWNS)}
+        self._taken = {did: unit for did, unit in self._taken.items() if not unit.is_written}
+        wanted = [did for did in wanted if did not in self._taken]
         for did in wanted:
             self._request(did)
         for did, repo in self._repos.by_did.items():
@@ -57,5 +57,7 @@ class Requests:
         # An inactive account stays hidden until its host says otherwise: the repair asks.
         repo = self._repos.track(did, Cause.REQUESTED)
         repo.desynchronize(Cause.REQUESTED)
+        self._taken[did] = unit = RequestUnit(did)
+        self._journal.enter(unit)
         self._journal.touch(repo)
         self._wake(repo)

@@ -20,7 +20,7 @@ from atprotocol.syntax.datetime import parse_datetime
 from indexer import counters, record_rows, repo_rows
 from indexer.decisions import Cause, SyncStatus
 from indexer.interning import actor_ids
-from indexer.journal import Batch, CommitUnit, CursorMove, Journal, PurgeUnit, SnapshotUnit, Unit
+from indexer.journal import Batch, CommitUnit, CursorMove, Journal, PurgeUnit, RequestUnit, SnapshotUnit, Unit
 from indexer.metrics import Metrics
 from indexer.record_rows import Outcome
 from indexer.records import RecordReader
@@ -54,6 +54,7 @@ _MOVE_CURSOR = """
     INSERT INTO network.cursors (host, endpoint, seq, event_time) VALUES ($1, $2, $3, $4)
     ON CONFLICT (host, endpoint) DO UPDATE SET seq = excluded.seq, event_time = excluded.event_time, updated_at = now()
 """
+_TAKE_REQUEST = "UPDATE plyr.sync_requests SET taken_at = now() WHERE did = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,9 @@ class Writer:
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
             else:
                 self._in_hand = None
+                for unit in taken.units:
+                    if isinstance(unit, RequestUnit):
+                        unit.is_written = True
                 self._metrics.batch_written(taken.frame_count, len(taken.units), taken.cursors)
                 return
 
@@ -136,7 +140,7 @@ class Writer:
             for unit in batch.units
             if (repo := self._repos.by_did.get(unit.did)) and repo.sync_status is SyncStatus.ERROR
         }
-        units = [unit for unit in batch.units if unit.did not in refused]
+        units = [unit for unit in batch.units if unit.did not in refused or isinstance(unit, RequestUnit)]
         rows = {did: repo_rows.capture(repo) for did, repo in batch.repos.items()}
         return _Taken(units, rows, batch.cursors, batch.frame_count)
 
@@ -214,6 +218,8 @@ class Writer:
                 case PurgeUnit(did=did):
                     await write_folded()
                     await record_rows.purge(connection, actors[did])
+                case RequestUnit(did=did):
+                    await connection.execute(_TAKE_REQUEST, did)
         await write_folded()
 
     async def _write_snapshot(

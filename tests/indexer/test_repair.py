@@ -372,3 +372,20 @@ async def test_an_unreadable_message_of_one_account_touches_no_other(indexer: Ha
 
     assert indexer.repos.by_did[other.did].sync_status is SyncStatus.SYNCHRONIZED
     assert indexer.repos.by_did[account.did].sync_status is SyncStatus.DESYNCHRONIZED
+
+
+async def test_a_request_is_taken_with_what_it_asks_for_and_no_earlier(indexer: Harness, database_url: str) -> None:
+    account = indexer.world.account(pds=indexer.server.url)
+    publish(indexer, account, ("create", TRACK, track("Remote")))
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=1) as admin:
+        await admin.execute("INSERT INTO plyr.sync_requests (did) VALUES ($1)", account.did)
+    assert await indexer.requests.take() == 1
+    assert await indexer.requests.take() == 0
+    await indexer.load()  # the process died before anything was written
+    assert indexer.repos.by_did == {}
+
+    assert await indexer.requests.take() == 1
+    await indexer.write()
+    assert await indexer.value("SELECT taken_at FROM plyr.sync_requests") is not None
+    await indexer.settle()
+    assert await indexer.titles() == ["Remote"]

@@ -1,0 +1,176 @@
+"""Handles are verified beside everything else; the resolver is made up, the rest is real."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from atprotocol.net.handles import HandleStatus, HandleVerdict
+from atprotocol.syntax.did import DID
+from atprotocol.syntax.handle import Handle
+from indexer.decisions import Cause
+from indexer.handles import FRESH_FOR, Handles
+from indexer.journal import Journal
+from indexer.metrics import Metrics
+from indexer.state import Repo, Repos
+
+ALICE, BOB = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa", "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
+HANDLE = "music.example.com"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GUARD_SECONDS = 10
+
+
+class Resolver:
+    """Knows which DID each handle names; None: it cannot be found out now."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, str | None] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.at_once = self.most_at_once = 0
+
+    async def verify_handle(self, handle: Handle, did: DID) -> HandleVerdict:
+        self.asked.append((str(handle), str(did)))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await self.may_answer.wait()
+        self.at_once -= 1
+        named = self.named.get(str(handle), "")
+        if named is None:
+            return HandleVerdict(HandleStatus.UNAVAILABLE, "timeout")
+        return HandleVerdict(HandleStatus.VERIFIED if named == did else HandleStatus.BROKEN)
+
+
+class Verification:
+    """The part under test with its surroundings."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.repos, self.journal, self.metrics, self.resolver = Repos(), Journal(), Metrics(), Resolver()
+        self.handles = Handles(self.repos, self.journal, self.resolver, self.metrics, lambda: self.now, workers=2)
+
+    def repo(self, did: str, handle: str | None = HANDLE) -> Repo:
+        repo = self.repos.track(did, Cause.NEW)
+        repo.handle = handle
+        return repo
+
+    async def settle(self, *woken: Repo) -> set[str]:
+        """Wake these and let the workers finish; return whose rows are to be written."""
+        running = asyncio.create_task(self.handles.run())
+        for repo in woken:
+            self.handles.wake(repo)
+        async with asyncio.timeout(GUARD_SECONDS):
+            while not self.handles.is_idle:
+                await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return set(self.journal.take_now().repos)
+
+
+@pytest.fixture
+async def verification() -> Verification:
+    return Verification()
+
+
+async def test_a_handle_that_names_the_account_is_verified(verification: Verification) -> None:
+    alice = verification.repo(ALICE)
+    verification.resolver.named[HANDLE] = ALICE
+    assert await verification.settle(alice) == {ALICE}
+    assert (alice.handle_verified_at, alice.handle_checked_at) == (NOW, NOW)
+
+
+async def test_a_handle_that_names_another_is_not_and_no_longer(verification: Verification) -> None:
+    alice = verification.repo(ALICE)
+    alice.handle_verified_at = NOW - timedelta(days=1)
+    verification.resolver.named[HANDLE] = BOB
+    assert await verification.settle(alice) == {ALICE}
+    assert (alice.handle_verified_at, alice.handle_checked_at) == (None, NOW)
+    assert alice.handle == HANDLE, "the claim stays a claim"
+
+
+@pytest.mark.parametrize("verified_at", [None, NOW - timedelta(days=1)])
+async def test_what_cannot_be_found_out_now_changes_nothing_and_is_asked_again_later(
+    verification: Verification, verified_at: datetime | None
+) -> None:
+    alice = verification.repo(ALICE)
+    alice.handle_verified_at = alice.handle_checked_at = verified_at
+    verification.resolver.named[HANDLE] = None
+    assert await verification.settle(alice) == set()
+    assert (alice.handle_verified_at, alice.handle_checked_at) == (verified_at, verified_at)
+    assert verification.handles._queue._due.keys() == {ALICE}
+    assert verification.handles.is_idle, "later, not now"
+
+
+async def test_of_two_accounts_with_one_handle_the_newest_verification_wins(verification: Verification) -> None:
+    alice, bob = verification.repo(ALICE), verification.repo(BOB)
+    verification.resolver.named[HANDLE] = ALICE
+    await verification.settle(alice, bob)
+    assert (alice.handle_verified_at, bob.handle_verified_at) == (NOW, None)
+
+    verification.now += timedelta(minutes=1)
+    verification.resolver.named[HANDLE] = BOB
+    assert await verification.settle(bob) == {ALICE, BOB}, "both rows are written"
+    assert (alice.handle_verified_at, bob.handle_verified_at) == (None, verification.now)
+    assert verification.metrics.events["indexer.handle_contested"] == 1
+
+
+async def test_other_handles_are_left_alone(verification: Verification) -> None:
+    alice, bob = verification.repo(ALICE), verification.repo(BOB, "other.example.com")
+    verification.resolver.named |= {HANDLE: ALICE, "other.example.com": BOB}
+    await verification.settle(alice, bob)
+    assert (alice.handle_verified_at, bob.handle_verified_at) == (NOW, NOW)
+    assert not verification.metrics.events
+
+
+async def test_a_claim_that_changed_while_it_was_looked_at_is_not_judged_by_the_old_one(
+    verification: Verification,
+) -> None:
+    alice = verification.repo(ALICE)
+    verification.resolver.named[HANDLE] = ALICE
+    verification.resolver.may_answer.clear()
+    running = asyncio.create_task(verification.settle(alice))
+    async with asyncio.timeout(GUARD_SECONDS):
+        while not verification.resolver.asked:
+            await asyncio.sleep(0)
+    alice.handle = "new.example.com"
+    verification.resolver.may_answer.set()
+    assert await running == set()
+    assert (alice.handle_verified_at, alice.handle_checked_at) == (None, None)
+
+
+async def test_a_fresh_verification_is_not_repeated_and_an_old_one_is(verification: Verification) -> None:
+    alice = verification.repo(ALICE)
+    verification.resolver.named[HANDLE] = ALICE
+    await verification.settle(alice)
+    verification.now += FRESH_FOR
+    await verification.settle(alice)
+    assert len(verification.resolver.asked) == 1
+    verification.now += timedelta(seconds=1)
+    await verification.settle(alice)
+    assert len(verification.resolver.asked) == 2
+    assert alice.handle_verified_at == verification.now
+
+
+async def test_a_broken_handle_is_looked_at_whenever_the_identity_is(verification: Verification) -> None:
+    alice = verification.repo(ALICE)
+    await verification.settle(alice)
+    await verification.settle(alice)
+    assert len(verification.resolver.asked) == 2
+
+
+async def test_an_account_without_a_claim_is_not_asked_about(verification: Verification) -> None:
+    assert await verification.settle(verification.repo(ALICE, None)) == set()
+    assert verification.resolver.asked == []
+
+
+async def test_so_many_are_looked_at_at_once_and_no_more(verification: Verification) -> None:
+    repos = [verification.repo(f"did:plc:{letter * 24}", f"{letter}.example.com") for letter in "abcdefgh"]
+    verification.resolver.named = {str(repo.handle): repo.did for repo in repos}
+    verification.resolver.may_answer.clear()
+    running = asyncio.create_task(verification.settle(*repos))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert verification.resolver.most_at_once == 2
+    verification.resolver.may_answer.set()
+    assert await running == {repo.did for repo in repos}

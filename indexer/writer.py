@@ -46,6 +46,8 @@ _PASSING_ERRORS: Final = (
     asyncpg.TransactionRollbackError,
     asyncpg.CannotConnectNowError,
 )
+# So many records of a snapshot are read at a time: reading them all at once would hold up the stream for seconds.
+SNAPSHOT_SLICE: Final = 500
 RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 # How long the end of the program waits for a database that does not answer: the cursor still stands before what is lost.
 LAST_WRITE_SECONDS: Final = 30.0
@@ -227,11 +229,16 @@ class Writer:
     ) -> None:
         """Write the difference between a repository and what the rows say of it: creates, updates and deletes."""
         stored = await record_rows.live_paths(connection, actors[unit.did])
-        outcomes = [Outcome(unit.did, path, unit.rev, None, None, None) for path in stored.keys() - unit.records.keys()]
-        for path, (cid, raw) in unit.records.items():
-            if stored.get(path) != cid:
-                outcomes.append(Outcome(unit.did, path, unit.rev, cid, raw, self._reader.read(path, raw)))
-        await record_rows.apply_outcomes(connection, outcomes, actors, now)
+        changed = [path for path, (cid, _) in unit.records.items() if stored.get(path) != cid]
+        paths = sorted(stored.keys() - unit.records.keys()) + changed
+        for start in range(0, len(paths), SNAPSHOT_SLICE):
+            outcomes = []
+            for path in paths[start : start + SNAPSHOT_SLICE]:
+                cid, raw = unit.records.get(path, (None, None))
+                reading = self._reader.read(path, raw) if raw is not None else None
+                outcomes.append(Outcome(unit.did, path, unit.rev, cid, raw, reading))
+            await record_rows.apply_outcomes(connection, outcomes, actors, now)
+            await asyncio.sleep(0)
 
 
 async def _save(connection: asyncpg.Connection, rows: Mapping[int, RepoRow]) -> None:

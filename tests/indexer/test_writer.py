@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 import world
-from harness import Harness, harness, track
+from harness import Harness, harness, like, track
+
+from indexer.journal import SnapshotUnit
+from indexer.records import Reading
 
 TRACK = "fm.plyr.track/3mbd3542kzc22"
 OTHER = "fm.plyr.track/3mbd3542kzc23"
@@ -103,3 +106,44 @@ async def test_long_texts_that_are_indexed_cost_no_repository(indexer: Harness) 
     assert await indexer.titles() == ["One", "Tagged"]
     assert await indexer.value("SELECT tags[2] FROM network.tracks WHERE title = 'Tagged'") == "plain"
     assert await indexer.value("SELECT count(*) FROM network.lists") == 1
+
+
+async def test_a_large_snapshot_is_written_in_slices_that_let_others_work(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    records = dict(account.records)
+    for number in range(1200):
+        records[f"fm.plyr.like/3mbd3542k{number:04d}".translate(str.maketrans("0189", "abcd"))] = like(account, TRACK)
+    read = longest = 0
+
+    class CountingReader:
+        def read(self, path: str, raw: bytes) -> Reading:
+            nonlocal read, longest
+            read += 1
+            longest = max(longest, read)
+            return indexer.reader.read(path, raw)
+
+    async def others() -> None:
+        nonlocal read
+        while True:
+            read = 0
+            await asyncio.sleep(0)
+
+    indexer.writer._reader = CountingReader()  # type: ignore[assignment]
+
+    encoded = {path: world.encode(record) for path, record in records.items()}
+    assert len(encoded) == 1201
+    snapshot = {path: (world.cid_of(raw), raw) for path, raw in encoded.items()}
+    indexer.journal.enter(SnapshotUnit(account.did, indexer.world.tid(), snapshot))
+    working = asyncio.create_task(others())
+    await indexer.write()
+    working.cancel()
+
+    assert 0 < longest <= 500
+    assert await indexer.value("SELECT count(*) FROM network.likes") == 1200
+    assert await indexer.rows("SELECT like_count FROM network.track_counters") == [(1,)]
+
+    indexer.journal.enter(SnapshotUnit(account.did, indexer.world.tid(), {TRACK: snapshot[TRACK]}))
+    await indexer.write()
+    assert await indexer.value("SELECT count(*) FROM network.likes") == 0
+    assert await indexer.rows("SELECT like_count FROM network.track_counters") == []
+    assert await indexer.titles() == ["One"]

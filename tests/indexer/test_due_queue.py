@@ -54,6 +54,17 @@ async def test_an_earlier_time_replaces_a_later_one_and_not_the_other_way() -> N
     assert await holds_nothing_now(queue), "the later entry is not left behind"
 
 
+async def test_a_time_that_was_replaced_does_not_come_back_with_the_name() -> None:
+    queue = DueQueue()
+    queue.put("one", 0.002)
+    queue.put("one")
+    assert await taken(queue) == "one"
+    queue.done("one")
+    queue.put("one", LONG_SECONDS)
+    queue.put("other", 0.004)
+    assert await taken(queue) == "other"
+
+
 async def test_what_is_not_due_does_not_come_up_and_leaves_the_queue_idle() -> None:
     queue = DueQueue()
     queue.put("later", LONG_SECONDS)

@@ -88,6 +88,20 @@ async def test_whoever_takes_waits_for_the_first_change() -> None:
         assert (await taking).units == [commit(1)]
 
 
+async def test_after_a_batch_was_taken_it_waits_for_the_next_change() -> None:
+    journal = Journal(cursor_seconds=3600)
+    journal.enter(commit(1))
+    await journal.take()
+    assert not journal._changed.is_set(), "else the next take would turn on the spot and let nobody else run"
+    taking = asyncio.create_task(journal.take())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not taking.done()
+    journal.enter(commit(2))
+    async with asyncio.timeout(GUARD_SECONDS):
+        assert (await taking).units == [commit(2)]
+
+
 async def test_a_batch_that_only_moves_a_cursor_is_due_after_a_while() -> None:
     journal = Journal(cursor_seconds=0.001)
     moved(journal, seq=7)

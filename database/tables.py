@@ -303,3 +303,4 @@ sync_requests = Table(
     schema=PLYR,
     comment="DIDs that somebody asked us to fetch",
 )
+Index("sync_requests_open_idx", sync_requests.c.requested_at, postgresql_where=text("taken_at IS NULL"))

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from atprotocol.errors import NetworkError, ProtocolError
+from atprotocol.errors import NetworkError
 from atprotocol.lexicon.catalog import Catalog
 from atprotocol.net import firehose
 from atprotocol.net.addresses import Policy
@@ -111,10 +111,20 @@ async def assembled(
 
 
 async def run(indexer: Indexer, pool: asyncpg.Pool, outside: Outside, settings: IndexerSettings) -> None:
-    """Follow the relay, repair, discover and write, until cancelled; then write what has gathered."""
+    """Follow the upstream, repair, discover and write, until cancelled; then write what has gathered."""
     for repo in indexer.repos.by_did.values():
         wake_at_start(indexer, repo)
-    upstream = await upstream_of(outside.client, settings.relay_url)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(indexer.writer.run(), name="writer")
+        group.create_task(indexer.repair.run(), name="repair")
+        group.create_task(indexer.handles.run(), name="handles")
+        group.create_task(indexer.requests.run(settings.poll_seconds), name="requests")
+        group.create_task(follow(indexer, pool, outside, settings), name="upstream")
+
+
+async def follow(indexer: Indexer, pool: asyncpg.Pool, outside: Outside, settings: IndexerSettings) -> None:
+    """Find out what the upstream is, then follow its stream and, if it is a relay, discover through it."""
+    upstream = await known_upstream(outside.client, settings.relay_url, indexer.metrics)
     url = f"{settings.relay_url.rstrip('/')}/xrpc/{ENDPOINT}"
 
     @asynccontextmanager
@@ -135,11 +145,7 @@ async def run(indexer: Indexer, pool: asyncpg.Pool, outside: Outside, settings: 
         settings.first_cursor,
     )
     async with asyncio.TaskGroup() as group:
-        group.create_task(indexer.writer.run(), name="writer")
         group.create_task(consumer.run(), name="consumer")
-        group.create_task(indexer.repair.run(), name="repair")
-        group.create_task(indexer.handles.run(), name="handles")
-        group.create_task(indexer.requests.run(settings.poll_seconds), name="requests")
         if settings.discovers and upstream.pds is None:
             discovery = Discovery(
                 outside.client,
@@ -162,17 +168,30 @@ def wake_at_start(indexer: Indexer, repo: Repo) -> None:
         indexer.handles.wake(repo)
 
 
+async def known_upstream(client: BoundedClient, url: str, metrics: Metrics) -> Upstream:
+    """Ask until it is known what the upstream is: a PDS taken for a relay would be believed about everybody."""
+    backoff = firehose.Backoff(random.random)
+    while True:
+        try:
+            return await upstream_of(client, url)
+        except NetworkError as error:
+            metrics.event("indexer.upstream_unknown", url=origin_of(url), reason=str(error)[:200])
+            await asyncio.sleep(backoff.failed(error.retry_after_seconds))
+
+
 async def upstream_of(client: BoundedClient, url: str) -> Upstream:
-    """Tell a PDS, which is believed about its own accounts only, from a relay: only the former describes itself."""
+    """Tell a PDS, which is believed about its own accounts only, from a relay: only the former describes itself.
+
+    Raises NetworkError when it does not answer, or answers that it cannot now.
+    """
     parts = urlsplit(url)
     host = parts.hostname or url
     name = f"{host}:{parts.port}" if parts.port else host
     origin = origin_of(url)
-    try:
-        answer = await client.get(f"{origin}/xrpc/com.atproto.server.describeServer", max_bytes=100_000)
-        described = answer.json() if answer.status == 200 else None
-    except (NetworkError, ProtocolError):
-        described = None
+    answer = await client.get(f"{origin}/xrpc/com.atproto.server.describeServer", max_bytes=100_000)
+    if answer.status == 429 or (answer.status >= 500 and answer.status != 501):
+        raise NetworkError(f"status {answer.status}", retry_after_seconds=answer.retry_after_seconds)
+    described = answer.json() if answer.status == 200 else None
     is_pds = isinstance(described, dict) and "availableUserDomains" in described
     return Upstream(name, origin if is_pds else None)
 

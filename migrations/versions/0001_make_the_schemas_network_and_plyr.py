@@ -289,6 +289,14 @@ def upgrade() -> None:
         schema="plyr",
         comment="DIDs that somebody asked us to fetch",
     )
+    op.create_index(
+        "sync_requests_open_idx",
+        "sync_requests",
+        ["requested_at"],
+        unique=False,
+        schema="plyr",
+        postgresql_where=sa.text("taken_at IS NULL"),
+    )
     op.create_table(
         "takedowns",
         sa.Column("subject", sa.Text(collation="C"), nullable=False, comment="a DID or an AT-URI"),

@@ -39,7 +39,7 @@ async def load_front_page(
     }
     figures["repositories"] = sum(numbers.repos.values())
     lags = [lag for each in numbers.upstreams if (lag := lag_seconds(each.event_time, now)) is not None]
-    figures["seconds behind"] = max(lags, default=None)
+    figures["seconds since the last event"] = max(lags, default=None)
     first = tracks[0] if tracks else None
     examples = Examples(
         track_uri=first.uri if first else None,

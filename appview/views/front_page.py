@@ -118,7 +118,7 @@ def _track(track: TrackRow, state: State, namespace: str) -> str:
     return (
         f'<li><a href="{link}"><bdi>{escape(track.title)}</bdi></a> <bdi>{escape(track.artist)}</bdi><br>'
         f'<small><a href="{profile}">{escape(author.handle or author.did)}</a> · '
-        f"{track.like_count:,} likes · {track.comment_count:,} comments</small></li>"
+        f"{_counted(track.like_count, 'like')} · {_counted(track.comment_count, 'comment')}</small></li>"
     )
 
 
@@ -133,3 +133,7 @@ def _method(name: str, method: Method, examples: Examples) -> str:
 
 def _link(nsid: str, query: Mapping[str, str]) -> str:
     return escape(f"/xrpc/{nsid}{f'?{urlencode(query)}' if query else ''}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -80,7 +80,12 @@ class TreeMismatch(VerificationError):
 
 
 class IdentityNotFound(ProtocolError):
-    """Conclusive: the DID does not exist, or is tombstoned."""
+    """Conclusive: the DID does not exist; or `is_tombstone`, it was given up for good."""
+
+    def __init__(self, message: str, *, is_tombstone: bool = False) -> None:
+        """Say why."""
+        super().__init__(message)
+        self.is_tombstone = is_tombstone
 
 
 class RepoGone(ProtocolError):

@@ -16,7 +16,7 @@ from atprotocol.errors import IdentityNotFound, NetworkError, RepoGone, RepoUnav
 from atprotocol.net.directory import Directory, Identity
 from atprotocol.net.http import BoundedClient
 from atprotocol.net.repos import RepoStatus, get_repo, get_repo_status
-from atprotocol.syntax.did import DID, did_method
+from atprotocol.syntax.did import DID
 from indexer.snapshot import Snapshot, read_snapshot
 
 # Read in about 10 ms: not worth another process, nor long enough to be noticed.
@@ -104,9 +104,9 @@ class RealNetwork:
         """Tell whether the directory or the account's host confirms that it is deleted; silence confirms nothing."""
         try:
             status = await self._status(did)
-        except IdentityNotFound:
-            # A directory keeps tombstones; a web server that lacks a document may have it again tomorrow.
-            return did_method(did) == "plc"
+        except IdentityNotFound as error:
+            # A directory keeps tombstones; what is merely not found, on the web or in the wrong directory, may be again tomorrow.
+            return error.is_tombstone
         except RepoGone as gone:
             return gone.reason == "RepoNotFound"
         except NetworkError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from atprotocol.did_document import parse_did_document
 from atprotocol.errors import IdentityNotFound, IdentityUnavailable, NetworkError, ProtocolError
 from atprotocol.net.http import BoundedClient
-from atprotocol.syntax.did import DID
+from atprotocol.syntax.did import DID, did_method
 from atprotocol.syntax.handle import Handle, is_reserved_handle
 
 MAX_DOCUMENT_BYTES = 65536
@@ -22,7 +22,8 @@ _PLC = re.compile(r"did:plc:[a-z2-7]{24}")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _WEB = re.compile(rf"did:web:((?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?)")
 _WEB_LOCALHOST = re.compile(r"did:web:localhost(?:%3A([0-9]{1,5}))?")
-_CONCLUSIVE = frozenset((404, 410))
+_TOMBSTONE = 410
+_CONCLUSIVE = frozenset((404, _TOMBSTONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class Directory:
                 headers={"Accept": "application/did+ld+json, application/json"},
             )
             if response.status in _CONCLUSIVE:
-                raise IdentityNotFound(f"{did} is unknown or tombstoned ({response.status})")
+                tombstone = response.status == _TOMBSTONE and did_method(did) == "plc"
+                raise IdentityNotFound(f"{did} is unknown or tombstoned ({response.status})", is_tombstone=tombstone)
             if response.status != 200:
                 wait = response.retry_after_seconds
                 raise IdentityUnavailable(f"{did}: status {response.status}", retry_after_seconds=wait)

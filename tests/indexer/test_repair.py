@@ -173,15 +173,28 @@ async def test_a_gap_has_the_identity_read_again_and_an_inactive_account_asked_f
     assert (await indexer.repo(back))["visible"] is True
 
 
-async def test_a_did_on_the_web_that_is_not_found_confirms_no_deletion(indexer: Harness) -> None:
+@pytest.mark.parametrize("is_tombstone", [True, False])
+async def test_only_a_tombstone_confirms_a_deletion_and_not_what_is_merely_not_found(
+    indexer: Harness, is_tombstone: bool
+) -> None:
     class Nowhere:
         async def resolve(self, did: DID) -> Identity:
-            raise IdentityNotFound("404")
+            raise IdentityNotFound("not here", is_tombstone=is_tombstone)
 
     network = RealNetwork(indexer.client, Nowhere(), frozenset(), max_repo_bytes=1)  # type: ignore[arg-type]
 
-    assert await network.is_deleted(DID("did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")) is True
-    assert await network.is_deleted(DID("did:web:example.com")) is False
+    assert await network.is_deleted(DID("did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")) is is_tombstone
+
+
+async def test_a_directory_that_does_not_know_an_account_has_it_hidden_and_not_purged(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    del indexer.world.accounts[account.did]
+    indexer.feed(indexer.world.identity_frame(account))
+    await indexer.settle(rounds=3)
+
+    row = await indexer.repo(account)
+    assert (row["visible"], row["purged_at"]) == (False, None)
+    assert await indexer.titles() == ["One"]
 
 
 async def test_an_account_whose_document_comes_back_is_shown_again(indexer: Harness) -> None:

@@ -50,8 +50,9 @@ async def test_a_plc_did_gives_key_host_and_claim(plc: RawServer, client: Bounde
 @pytest.mark.parametrize("status", [404, 410])
 async def test_an_unknown_or_tombstoned_did_is_not_found(plc: RawServer, client: BoundedClient, status: int) -> None:
     plc.answers[f"/{ALICE}"] = http_answer(status, b'{"message": "DID not available"}' * 5000)
-    with pytest.raises(IdentityNotFound):
+    with pytest.raises(IdentityNotFound) as caught:
         await Directory(client, plc.url).resolve(ALICE)
+    assert caught.value.is_tombstone is (status == 410)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,9 @@ STATUS_CAUSES = frozenset({Cause.REQUESTED, Cause.OUTDATED_CURSOR, Cause.UPSTREA
 CHAIN_KEEPING_CAUSES = frozenset({Cause.IDENTITY, Cause.BAD_SIGNATURE, Cause.RESTARTED})
 
 
+_MODERATED = frozenset({"takendown", "suspended"})
+
+
 class Ignored(StrEnum):
     """Why a message changes nothing; the metric counts by it."""
 
@@ -132,6 +135,10 @@ class RepoView(Protocol):
     def pds(self) -> str | None: ...
     @property
     def account_seq(self) -> int | None: ...
+    @property
+    def upstream_status(self) -> str | None: ...
+    @property
+    def cause(self) -> Cause | None: ...
 
 
 Decision: TypeAlias = Ignore | Verify | Wait | Desynchronize
@@ -205,6 +212,14 @@ def cause_of(error: ProtocolError) -> Cause:
 def is_since_broken(repo: RepoView, frame: CommitFrame) -> bool:
     """Tell whether a commit names another predecessor than the stored one; with a good inversion it is only counted."""
     return frame.since is not None and repo.rev is not None and frame.since != repo.rev
+
+
+def is_withheld(repo: RepoView) -> bool:
+    """Tell whether an inactive account stays so whatever its host says, because somebody merely asked for it.
+
+    A request, which anybody may make, undoes no moderation: what the upstream took down or suspended is its to give back.
+    """
+    return repo.cause is Cause.REQUESTED and repo.account_seq is not None and repo.upstream_status in _MODERATED
 
 
 def is_gone_for_good(frame: AccountFrame) -> bool:

@@ -26,7 +26,15 @@ from atprotocol.errors import (
 from atprotocol.net.directory import Identity
 from atprotocol.syntax.did import DID
 from atprotocol.verification import verify_commit, verify_rev
-from indexer.decisions import CHAIN_KEEPING_CAUSES, IDENTITY_CAUSES, STATUS_CAUSES, Cause, SyncStatus, cause_of
+from indexer.decisions import (
+    CHAIN_KEEPING_CAUSES,
+    IDENTITY_CAUSES,
+    STATUS_CAUSES,
+    Cause,
+    SyncStatus,
+    cause_of,
+    is_withheld,
+)
 from indexer.due_queue import DueQueue
 from indexer.fetching import Fetched, Network
 from indexer.host_turns import HostTurns
@@ -123,7 +131,7 @@ class Repair:
             await self._confirm_deletion(repo)
             return
         if not repo.active and repo.cause in STATUS_CAUSES:
-            is_active = await self._network.is_active(DID(repo.did))
+            is_active = not is_withheld(repo) and await self._network.is_active(DID(repo.did))
             if is_active and not repo.active:
                 self._reactivate(repo)
             elif not repo.active:

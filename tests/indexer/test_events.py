@@ -222,6 +222,22 @@ async def test_a_request_for_an_inactive_account_asks_its_host_and_shows_nothing
     assert (await indexer.repo(account))["visible"] is True
 
 
+@pytest.mark.parametrize("status", ["takendown", "suspended"])
+async def test_a_request_undoes_no_moderation_of_the_upstream(indexer: Harness, database_url: str, status: str) -> None:
+    account = await synchronized(indexer)
+    indexer.feed(indexer.world.account_frame(account, False, status))
+    await indexer.settle()
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=1) as admin:
+        await admin.execute("INSERT INTO plyr.sync_requests (did) VALUES ($1)", account.did)
+    await indexer.requests.take()
+    await indexer.settle()
+    assert (await indexer.repo(account))["visible"] is False
+
+    indexer.feed(indexer.world.account_frame(account, True))
+    await indexer.settle()
+    assert (await indexer.repo(account))["visible"] is True
+
+
 async def test_a_takedown_leaves_the_counters_and_its_end_brings_them_back(indexer: Harness, database_url: str) -> None:
     account = await synchronized(indexer)
     fan = await synchronized(

@@ -6,7 +6,6 @@
     ├── EncodingError             CBOR, CID, CAR or JSON data-model bytes break their rules
     ├── InvalidKey                a public key cannot be read
     ├── InvalidDocument           a DID document breaks its rules
-    ├── InvalidRecord             a record breaks its lexicon
     ├── VerificationError         a commit is not what it claims
     │   ├── BadSignature
     │   ├── FieldMismatch         sizes, shapes, revs, DIDs
@@ -49,10 +48,6 @@ class InvalidKey(ProtocolError):
 
 class InvalidDocument(ProtocolError):
     """A DID document is not a document of the DID that was asked for, or lacks what it needs."""
-
-
-class InvalidRecord(ProtocolError):
-    """A record breaks its lexicon."""
 
 
 class VerificationError(ProtocolError):

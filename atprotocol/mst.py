@@ -289,7 +289,8 @@ def delete(tree: Link, key: bytes, blocks: Blocks) -> tuple[Link, bytes]:
     """Return the tree without the key, and the value that it had.
 
     Raises TreeMismatch when the key is absent, PartialTree when a node that must change or merge is
-    missing. Where trimming the top reaches a node that the store lacks, its CID is the answer.
+    missing. Where trimming the top reaches a node that the store lacks, its CID is the answer; were that
+    node a lone pointer, the answer is no tree's root, so comparing it with a stored root still tells the truth.
     """
     root = load(tree, blocks)
     height = key_height(key)

@@ -1,6 +1,6 @@
 """The two roles of the two programs, and exactly what each may do (law 8).
 
-The indexer alone writes `network` and reads `plyr`; the appview reads `network` and writes `plyr`. Where a managed
+The indexer alone writes `network`, reads `plyr` and marks sync requests as taken; the appview reads `network` and writes `plyr`. Where a managed
 Postgres denies CREATE ROLE the programs go on as the role of the URL: `ensure_roles` returns a sentence that says so.
 """
 

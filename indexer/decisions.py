@@ -47,7 +47,6 @@ class Cause(StrEnum):
     OVERFLOW = "overflow"
     UPSTREAM_RESTARTED = "upstream-restarted"
     OUTDATED_CURSOR = "outdated-cursor"
-    RESTARTED = "restarted"
     # found by the repair itself
     IDENTITY_UNRESOLVABLE = "identity-unresolvable"
     NO_KEY = "no-key"
@@ -80,7 +79,7 @@ IDENTITY_CAUSES = frozenset(
 # Causes for which the host is asked whether an inactive account is active again: its #account may have been missed.
 STATUS_CAUSES = frozenset({Cause.REQUESTED, Cause.OUTDATED_CURSOR, Cause.UPSTREAM_RESTARTED})
 # Causes that leave the stored chain as it is: if the commits that wait continue it, nothing need be fetched.
-CHAIN_KEEPING_CAUSES = frozenset({Cause.IDENTITY, Cause.BAD_SIGNATURE, Cause.RESTARTED})
+CHAIN_KEEPING_CAUSES = frozenset({Cause.IDENTITY, Cause.BAD_SIGNATURE})
 
 
 _MODERATED = frozenset({"takendown", "suspended"})

@@ -70,7 +70,7 @@ async def is_led(url: str) -> bool:
         return bool(
             await connection.fetchval(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-                "AND classid = $1::bigint::int8::oid AND objid = $2::bigint::oid AND granted",
+                "AND classid = $1::bigint::oid AND objid = $2::bigint::oid AND granted",
                 LOCK >> 32,
                 LOCK & 0xFFFFFFFF,
             )

@@ -5,7 +5,6 @@ something and for each repair, never one for a frame.
 """
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +26,6 @@ class Metrics:
         self.events: Counter[str] = Counter()
         self.commits_verified = 0
         self.batches_written = 0
-        self.last_frame_at: float | None = None
 
     def frame(self, kind: str) -> None:
         """Count a frame that concerns us, by kind."""
@@ -60,7 +58,6 @@ class Metrics:
     def batch_written(self, frames: int, units: int, cursors: Sequence[CursorMove]) -> None:
         """Count a batch; one line when it changed records."""
         self.batches_written += 1
-        self.last_frame_at = time.monotonic()
         if units:
             _logger.info(
                 _line(

@@ -32,7 +32,6 @@ _NUMBERS_OF_ACTOR = (
     "SELECT r.uri_id, u.path, r.verdict FROM network.uris u JOIN network.records r USING (uri_id) WHERE u.actor_id = $1"
 )
 _DELETE_RECORDS = "DELETE FROM network.records WHERE uri_id = ANY($1::bigint[])"
-LIVE = ("accepted", "flagged", "rejected")
 SHOWN = ("accepted", "flagged")
 
 

@@ -1,7 +1,8 @@
 """What people ask of the indexer through the database: fetch this account, hide that one.
 
 Polled, as it must also work behind a pooler that keeps no LISTEN. Only `plyr` is read; the writer marks a request as
-taken in the transaction that stores what it asks for, so that none is lost in a crash. Takedowns of accounts are copied into the status rows, so that counters leave them out.
+taken in the transaction that stores what it asks for, so that none is lost in a crash. Takedowns of accounts are copied
+into the status rows, so that counters leave them out.
 """
 
 import asyncio

@@ -215,7 +215,6 @@ class Account:
     head_block: bytes = b""
     active: bool = True
     status: str | None = None
-    signed_with: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Return the account's DID document."""

@@ -41,6 +41,7 @@ CATALOG = Catalog.load(Path(__file__).resolve().parents[2] / "lexicons")
 NAMESPACE = "fm.plyr"
 RELAY = Upstream("relay.test")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TRACK, OTHER = "fm.plyr.track/3mbd3542kzc22", "fm.plyr.track/3mbd3542kzc23"
 
 
 @dataclass
@@ -254,3 +255,21 @@ def playlist(items: list[tuple[world.Account, str]], **fields: Any) -> world.Rec
         "items": [{"subject": subject(account, path)} for account, path in items],
         "createdAt": "2026-01-03T00:00:00.000Z",
     } | fields
+
+
+# --- steps that many tests begin with --------------------------------------------------------------------------------
+
+
+def publish(indexer: Harness, account: world.Account, *writes: world.Write) -> bytes:
+    """Commit writes to an account's repository and return the frame, which nobody has seen yet."""
+    return indexer.world.commit_frame(account, account.commit(list(writes)))
+
+
+async def synchronized(indexer: Harness, *writes: world.Write) -> world.Account:
+    """Return an account that is indexed with these writes (or one track); requests are counted from now on."""
+    account = indexer.world.account(pds=indexer.server.url)
+    indexer.feed(publish(indexer, account, *(writes or [("create", TRACK, track("One"))])))
+    await indexer.settle()
+    assert (await indexer.repo(account))["sync_status"] == "synchronized"
+    indexer.server.requests.clear()
+    return account

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import world
-from harness import RELAY, Harness, harness, track
+from harness import RELAY, TRACK, Harness, harness, synchronized, track
 
 from atprotocol.errors import NetworkError, StreamRefused
 from atprotocol.net import firehose
@@ -12,7 +12,6 @@ from atprotocol.net.addresses import Policy
 from indexer.consumer import ENDPOINT, Consumer
 
 GUARD_SECONDS = 60
-TRACK = "fm.plyr.track/3mbd3542kzc22"
 
 
 class Script:
@@ -125,14 +124,6 @@ async def test_a_regression_inside_a_connection_drops_it(indexer: Harness, order
     assert script.asked == [None, highest, highest]
     assert indexer.metrics.events["indexer.reconnect"] == 1
     assert await stored(indexer) == highest
-
-
-async def synchronized(indexer: Harness) -> world.Account:
-    account = indexer.world.account(pds=indexer.server.url)
-    indexer.feed(indexer.world.commit_frame(account, account.commit([("create", TRACK, track("One"))])))
-    await indexer.settle()
-    assert (await indexer.repo(account))["sync_status"] == "synchronized"
-    return account
 
 
 async def test_an_upstream_that_answers_below_the_cursor_is_asked_three_times_and_then_taken_as_restarted(

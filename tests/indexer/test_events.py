@@ -6,31 +6,15 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 import world
-from harness import CATALOG, Harness, comment, harness, like, track
+from harness import CATALOG, OTHER, TRACK, Harness, comment, harness, like, publish, synchronized, track
 
 from indexer.processor import Upstream
-
-TRACK = "fm.plyr.track/3mbd3542kzc22"
-OTHER = "fm.plyr.track/3mbd3542kzc23"
 
 
 @pytest.fixture
 async def indexer(database_url: str) -> AsyncIterator[Harness]:
     async with harness(database_url, world.World(4)) as made:
         yield made
-
-
-def publish(indexer: Harness, account: world.Account, *writes: world.Write) -> bytes:
-    return indexer.world.commit_frame(account, account.commit(list(writes)))
-
-
-async def synchronized(indexer: Harness, *writes: world.Write) -> world.Account:
-    account = indexer.world.account(pds=indexer.server.url)
-    indexer.feed(publish(indexer, account, *(writes or [("create", TRACK, track("One"))])))
-    await indexer.settle()
-    assert (await indexer.repo(account))["sync_status"] == "synchronized"
-    indexer.server.requests.clear()
-    return account
 
 
 async def test_a_sync_of_the_same_tree_moves_the_rev_and_fetches_nothing(indexer: Harness) -> None:

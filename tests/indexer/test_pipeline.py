@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import world
-from harness import Harness, comment, harness, like, playlist, track
+from harness import TRACK, Harness, comment, harness, like, playlist, publish, synchronized, track
 
 
 @pytest.fixture
@@ -13,13 +13,6 @@ async def indexer(database_url: str) -> AsyncIterator[Harness]:
 
 def artist(indexer: Harness) -> world.Account:
     return indexer.world.account(pds=indexer.server.url)
-
-
-def publish(indexer: Harness, account: world.Account, *writes: world.Write) -> bytes:
-    return indexer.world.commit_frame(account, account.commit(list(writes)))
-
-
-TRACK = "fm.plyr.track/3mbd3542kzc22"
 
 
 async def test_a_strangers_first_track_is_fetched_with_its_repository_and_shown(indexer: Harness) -> None:
@@ -57,15 +50,6 @@ async def test_a_strangers_other_records_move_the_cursor_and_nothing_else(indexe
     assert indexer.repos.by_did == {}
     assert await indexer.value("SELECT seq FROM network.cursors") == 3
     assert await indexer.value("SELECT count(*) FROM network.actors") == 0
-
-
-async def synchronized(indexer: Harness, *writes: world.Write) -> world.Account:
-    account = artist(indexer)
-    indexer.feed(publish(indexer, account, *(writes or [("create", TRACK, track("One"))])))
-    await indexer.settle()
-    assert (await indexer.repo(account))["sync_status"] == "synchronized"
-    indexer.server.requests.clear()
-    return account
 
 
 async def test_later_commits_are_verified_and_applied_without_any_fetch(indexer: Harness) -> None:

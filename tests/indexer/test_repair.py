@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import world
-from harness import RELAY, Harness, harness, track
+from harness import OTHER, RELAY, TRACK, Harness, harness, publish, synchronized, track
 
 from atprotocol import frames
 from atprotocol.errors import IdentityNotFound, RepoGone, ResponseTooLarge
@@ -22,27 +22,11 @@ from indexer.repair import Repair
 from indexer.snapshot import read_snapshot
 from indexer.state import Repo, Repos
 
-TRACK = "fm.plyr.track/3mbd3542kzc22"
-OTHER = "fm.plyr.track/3mbd3542kzc23"
-
 
 @pytest.fixture
 async def indexer(database_url: str) -> AsyncIterator[Harness]:
     async with harness(database_url, world.World(6)) as made:
         yield made
-
-
-def publish(indexer: Harness, account: world.Account, *writes: world.Write) -> bytes:
-    return indexer.world.commit_frame(account, account.commit(list(writes)))
-
-
-async def synchronized(indexer: Harness) -> world.Account:
-    account = indexer.world.account(pds=indexer.server.url)
-    indexer.feed(publish(indexer, account, ("create", TRACK, track("One"))))
-    await indexer.settle()
-    assert (await indexer.repo(account))["sync_status"] == "synchronized"
-    indexer.server.requests.clear()
-    return account
 
 
 class Meanwhile:

@@ -6,13 +6,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 import world
-from harness import Harness, harness, like, track
+from harness import OTHER, TRACK, Harness, harness, like, publish, synchronized, track
 
 from indexer.journal import SnapshotUnit
 from indexer.records import Reading
 
-TRACK = "fm.plyr.track/3mbd3542kzc22"
-OTHER = "fm.plyr.track/3mbd3542kzc23"
 GUARD_SECONDS = 60
 
 
@@ -20,18 +18,6 @@ GUARD_SECONDS = 60
 async def indexer(database_url: str) -> AsyncIterator[Harness]:
     async with harness(database_url, world.World(5)) as made:
         yield made
-
-
-def publish(indexer: Harness, account: world.Account, *writes: world.Write) -> bytes:
-    return indexer.world.commit_frame(account, account.commit(list(writes)))
-
-
-async def synchronized(indexer: Harness) -> world.Account:
-    account = indexer.world.account(pds=indexer.server.url)
-    indexer.feed(publish(indexer, account, ("create", TRACK, track("One"))))
-    await indexer.settle()
-    assert (await indexer.repo(account))["sync_status"] == "synchronized"
-    return account
 
 
 async def waits_for_lock(admin: asyncpg.Connection) -> None:

@@ -5,6 +5,7 @@ and no tree: that is `verification`. Source: https://atproto.com/specs/repositor
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 import libipld
 
@@ -18,8 +19,9 @@ _FIELDS = {"did", "version", "data", "rev", "prev", "sig"}
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A decoded commit; `data` is the binary CID of the tree's root, `unsigned` what the signature covers."""
+    """A decoded commit; `cid` is its own, `data` the tree's root's (both binary), `unsigned` what the signature covers."""
 
+    cid: bytes
     did: str
     rev: str
     data: bytes
@@ -55,7 +57,7 @@ def decode_commit(block: bytes) -> Commit:
     unsigned: bytes = libipld.encode_dag_cbor(decoded)
     if _with_signature(unsigned, did, rev, signature) != block:
         raise EncodingError("a commit is not in canonical form")
-    return Commit(did, rev, data, signature, unsigned)
+    return Commit(DAG_CBOR_PREFIX + sha256(block).digest(), did, rev, data, signature, unsigned)
 
 
 def _with_signature(unsigned: bytes, did: str, rev: str, signature: bytes) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from atprotocol import mst
-from atprotocol.car import read_car
+from atprotocol.car import Car, read_car
 from atprotocol.cid import DAG_CBOR_PREFIX
 from atprotocol.commit import Commit, decode_commit
 from atprotocol.crypto import PublicKey
@@ -44,6 +44,7 @@ class VerifiedCommit:
 
     did: str
     rev: str
+    commit_cid: bytes
     data: bytes
     changes: tuple[Change, ...]
 
@@ -61,17 +62,23 @@ def verify_commit(frame: CommitFrame, key: PublicKey, stored_root: bytes, now: d
     verify_rev(frame.rev, now)
     changes = fold_operations(frame.operations)
     car = read_car(frame.blocks)
-    if car.root != frame.commit:
-        raise FieldMismatch("the root of the blocks is not the commit that the frame names")
-    commit = _signed_commit(car.blocks[car.root], frame.did, key)
-    if commit.rev != frame.rev:
-        raise FieldMismatch("the commit's rev is not the frame's")
+    commit = _frames_commit(frame, car, key)
     if frame.prev_data is not None and frame.prev_data != stored_root:
         raise BrokenChain("prevData is not the root that is stored")
     net = [_with_record(change, commit.data, car.blocks) for change in changes]
     if verify_inversion(commit.data, net, car.blocks) != stored_root:
         raise TreeMismatch("without its operations the commit's tree is not the stored one")
-    return VerifiedCommit(frame.did, commit.rev, commit.data, tuple(net))
+    return VerifiedCommit(frame.did, commit.rev, commit.cid, commit.data, tuple(net))
+
+
+def verify_authorship(frame: CommitFrame, key: PublicKey) -> Commit:
+    """Return the commit of a #commit frame, its account, rev and signature verified; nothing is said of its tree.
+
+    Raises FieldMismatch, EncodingError or BadSignature.
+    """
+    if len(frame.blocks) > BLOCKS_BYTES_LIMIT:
+        raise FieldMismatch(f"blocks of {len(frame.blocks)} bytes; at most {BLOCKS_BYTES_LIMIT} are allowed")
+    return _frames_commit(frame, read_car(frame.blocks), key)
 
 
 def verify_sync(frame: SyncFrame, key: PublicKey) -> Commit:
@@ -95,6 +102,15 @@ def verify_rev(rev: str, now: datetime) -> TID:
     if tid_timestamp_us(tid) > int((now + FUTURE_TOLERANCE).timestamp() * 1_000_000):
         raise FieldMismatch(f"rev {rev} lies in the future")
     return tid
+
+
+def _frames_commit(frame: CommitFrame, car: Car, key: PublicKey) -> Commit:
+    if car.root != frame.commit:
+        raise FieldMismatch("the root of the blocks is not the commit that the frame names")
+    commit = _signed_commit(car.blocks[car.root], frame.did, key)
+    if commit.rev != frame.rev:
+        raise FieldMismatch("the commit's rev is not the frame's")
+    return commit
 
 
 def _signed_commit(block: bytes, did: str, key: PublicKey) -> Commit:

@@ -25,10 +25,11 @@ from bench.stream import FIRST_SEQ, Sender, Template, stranger_templates, templa
 from database.connect import create_pool
 from database.embedded import EmbeddedPostgres
 from database.migrate import migrate
-from indexer.consumer import ENDPOINT, Consumer
+from indexer.clock import now
+from indexer.consumer import ENDPOINT, Consumer, StreamSettings
 from indexer.decisions import SyncStatus
 from indexer.processor import Upstream
-from indexer.program import Indexer, Outside, assembled, now
+from indexer.program import Indexer, Outside, assembled
 from indexer.settings import IndexerSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,7 +154,7 @@ async def prepared(start: dict[str, tuple[str, bytes, str]], policy: Policy) -> 
                 client, policy, Directory(client, "http://127.0.0.1:1", allow_http=True), HandleVerifier(client, no_txt)
             )
             async with assembled(
-                pool, Catalog.load(ROOT / "lexicons"), outside, IndexerSettings(relay_url="http://127.0.0.1:1")
+                pool, Catalog.load(ROOT / "lexicons"), outside, IndexerSettings(relay_urls=("http://127.0.0.1:1",))
             ) as indexer:
                 for did, (rev, data, key) in start.items():
                     repo = indexer.repos.track(did, None)  # type: ignore[arg-type]
@@ -204,7 +205,9 @@ async def indexed(
             indexer.processor,
             indexer.metrics,
             firehose.Backoff(random.random),
-            indexer.repair.wake,
+            indexer.audit.request,
+            now,
+            StreamSettings(),
         )
         started, cpu = time.perf_counter(), time.process_time()
         tasks = [asyncio.create_task(consumer.run()), asyncio.create_task(indexer.writer.run())]

@@ -9,6 +9,7 @@ proves that they and this file agree.
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Computed,
     ForeignKey,
@@ -33,6 +34,7 @@ metadata = MetaData(
         "pk": "%(table_name)s_pkey",
         "uq": "%(table_name)s_%(column_0_N_name)s_key",
         "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(column_0_name)s_check",
         "fk": "%(table_name)s_%(column_0_name)s_fkey",
     }
 )
@@ -62,10 +64,12 @@ repos = Table(
         "takendown", Boolean, nullable=False, server_default=text("false"), comment="ours, copied from plyr.takedowns"
     ),
     Column("visible", Boolean, Computed("active AND NOT takendown", persisted=True)),
-    Column("account_seq", BigInteger, comment="seq of the last #account applied from the present upstream"),
+    Column("account_seq", BigInteger, comment="seq of the last #account applied"),
+    Column("account_host", Text, comment="the upstream whose seq account_seq is"),
     Column("rev", BytesText, comment="of the commit that the rows stand for"),
     Column("seen_rev", BytesText, comment="highest rev heard of: a claim"),
     Column("data", LargeBinary, comment="root CID of the tree that the rows stand for"),
+    Column("commit_cid", LargeBinary, comment="of the commit that the rows stand for"),
     Column("handle", Text, comment="the claim of the DID document, lower-case"),
     Column("handle_verified_at", Time, comment="last time it resolved back to the DID; null: not verified"),
     Column("handle_checked_at", Time),
@@ -258,6 +262,27 @@ cursors = Table(
     Column("event_time", Time, comment="the upstream's time of that event"),
     Column("updated_at", Time, nullable=False, server_default=text("now()")),
     schema=NETWORK,
+)
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("requested_at", Time, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("started_at", Time),
+    Column("finished_at", Time),
+    Column("counts", JSON, comment="repositories by what was found"),
+    schema=NETWORK,
+    comment="Comparisons of every repository with its host",
+)
+
+leadership = Table(
+    "leadership",
+    metadata,
+    Column("single", Boolean, CheckConstraint("single"), primary_key=True, server_default=text("true")),
+    Column("epoch", BigInteger, nullable=False),
+    schema=NETWORK,
+    comment="How often the indexer's lock changed hands: who writes with an older number is refused",
 )
 
 cursor_history = Table(

@@ -2,41 +2,61 @@
 
 The cursor that is stored covers what is in the database; a connection begins after what was received last, which the
 journal will store. A sequence that restarted, a cursor that the upstream no longer has, and frames that cannot be
-decoded are told apart here. Sources: https://atproto.com/specs/event-stream, https://atproto.com/specs/sync
+decoded are told apart here, and a gap is noticed although nobody speaks of it: what may be missing is found by an audit. Sources: https://atproto.com/specs/event-stream, https://atproto.com/specs/sync
 """
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from atprotocol import frames
-from atprotocol.errors import FrameError, NetworkError
+from atprotocol.errors import FrameError, InvalidSyntax, NetworkError
 from atprotocol.frames import ErrorFrame, InfoFrame
 from atprotocol.net.firehose import Backoff
-from indexer.decisions import Cause, SyncStatus
+from atprotocol.syntax.datetime import parse_datetime
 from indexer.journal import Journal, Position
 from indexer.metrics import Metrics
+from indexer.overlap import Connect, overlapping_cursor
 from indexer.processor import Processor, Upstream
-from indexer.state import Repo, Repos
+from indexer.state import Repos
+from indexer.verdicts import is_gap
 
 ENDPOINT = "com.atproto.sync.subscribeRepos"
 KEPT_FRAME_BYTES = 65_536
 KEPT_FRAMES = 1000
 RECONNECTS_BELOW_CURSOR = 3
 
-_LOAD_CURSOR = "SELECT seq FROM network.cursors WHERE host = $1 AND endpoint = $2"
-_LAST_HOST = "SELECT host FROM network.cursors WHERE endpoint = $1 ORDER BY updated_at DESC LIMIT 1"
+_LOAD_CURSOR = """
+    SELECT seq, event_time, now() - updated_at AS age FROM network.cursors WHERE host = $1 AND endpoint = $2
+"""
+_OTHER_CURSORS = """
+    SELECT max(event_time) FILTER (WHERE isfinite(event_time)) AS event_time, min(now() - updated_at) AS age
+    FROM network.cursors WHERE endpoint = $1 AND host <> $2
+    HAVING count(*) > 0
+"""
 _KEEP_HISTORY = "INSERT INTO network.cursor_history (host, endpoint, seq, reason) VALUES ($1, $2, $3, $4)"
 _KEEP_FRAME = """
     INSERT INTO network.undecodable_frames (host, after_seq, reason, content)
     SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM network.undecodable_frames) < $5
 """
 
-# Opens the stream after a cursor; the frames end when the upstream closes in order.
-Connect = Callable[[int | None], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """Where to begin, and what counts as an outage."""
+
+    # On a stream that was never followed: None is from now on.
+    first_cursor: int | None = None
+    # After a longer outage every repository is compared with its host.
+    outage: timedelta = timedelta(hours=1)
+    # After a longer one the stream is not replayed: going live and comparing costs less.
+    replay: timedelta = timedelta(hours=6)
+    # Whether accounts that first appear in what is not replayed can be found otherwise.
+    may_skip_replay: bool = False
 
 
 class _Reconnect(Exception):
@@ -56,10 +76,11 @@ class Consumer:
         processor: Processor,
         metrics: Metrics,
         backoff: Backoff,
-        wake: Callable[[Repo], None],
-        first_cursor: int | None = None,
+        request_audit: Callable[[str], None],
+        clock: Callable[[], datetime],
+        settings: StreamSettings,
     ) -> None:
-        """Take the parts; nothing runs before run()."""
+        """Take the parts; `request_audit` has every repository compared, for a reason. Nothing runs before run()."""
         self._upstream = upstream
         self._connect = connect
         self._pool = pool
@@ -68,10 +89,13 @@ class Consumer:
         self._processor = processor
         self._metrics = metrics
         self._backoff = backoff
-        self._wake = wake
-        self._position = Position(upstream.host, ENDPOINT, first_cursor)
+        self._request_audit = request_audit
+        self._clock = clock
+        self._settings = settings
+        self.position = self._position = Position(upstream.host, ENDPOINT, settings.first_cursor)
         journal.follow(self._position)
         self._below_cursor = 0
+        self._lost_at: datetime | None = None
         # Hashes of the frames after `_undecodable_after` that could not be decoded; True once one was kept.
         self._undecodable: dict[bytes, bool] = {}
         self._undecodable_after: int | None = None
@@ -86,11 +110,7 @@ class Consumer:
 
         Raises StreamRefused when the upstream serves no such stream.
         """
-        stored = await self._pool.fetchval(_LOAD_CURSOR, self._upstream.host, ENDPOINT)
-        if stored is not None:
-            self._position.seq = stored
-        if await self._pool.fetchval(_LAST_HOST, ENDPOINT) != self._upstream.host:
-            self._forget_account_seqs()
+        await self._begin()
         while True:
             wait: float | None = None
             try:
@@ -103,7 +123,37 @@ class Consumer:
                 wait = error.retry_after_seconds
             except FrameError as error:
                 self._metrics.event("indexer.disconnected", host=self._upstream.host, reason=str(error)[:200])
+            self._lost_at = self._lost_at or self._clock()
             await asyncio.sleep(self._backoff.failed(wait))
+
+    async def _begin(self) -> None:
+        """Go on from the stored cursor, or find a place to begin at."""
+        host, settings, position = self._upstream.host, self._settings, self._position
+        stored = await self._pool.fetchrow(_LOAD_CURSOR, host, ENDPOINT)
+        if stored is None:
+            await self._begin_anew()
+            return
+        position.seq = position.stored_seq = stored["seq"]
+        if stored["event_time"] is not None:
+            position.event_time = stored["event_time"].isoformat()
+        if stored["age"] > settings.outage:
+            self._request_audit(f"outage of {stored['age'].total_seconds():.0f} s at {host}")
+        if stored["age"] > settings.replay and settings.may_skip_replay:
+            await self._pool.execute(
+                _KEEP_HISTORY, host, ENDPOINT, position.seq, "the outage was too long for a replay"
+            )
+            self._metrics.event("indexer.replay_skipped", host=host, cursor=position.seq)
+            position.seq = None
+
+    async def _begin_anew(self) -> None:
+        """Begin on a stream that was never followed: with some overlap when another one was followed until lately."""
+        other = await self._pool.fetchrow(_OTHER_CURSORS, ENDPOINT, self._upstream.host)
+        if other is None:
+            return
+        self._request_audit(f"new upstream {self._upstream.host}")
+        if self._position.seq is None and other["event_time"] is not None and other["age"] <= self._settings.replay:
+            self._position.seq = await overlapping_cursor(self._connect, other["event_time"])
+            self._metrics.note("indexer.overlap", host=self._upstream.host, cursor=self._position.seq)
 
     async def _follow(self, connection: AsyncIterator[bytes]) -> None:
         process, split, upstream, journal, position = (
@@ -126,7 +176,7 @@ class Consumer:
             if kind not in (frames.INFO, frames.ERROR):
                 if last_seq is None:
                     last_seq = seq
-                    if await self._is_repetition(seq):
+                    if await self._is_repetition(seq, payload.get("time")):
                         continue
                     self._backoff.succeeded()
                 elif seq <= last_seq:
@@ -144,14 +194,21 @@ class Consumer:
             if journal.is_full:
                 await journal.room()
 
-    async def _is_repetition(self, seq: int) -> bool:
+    async def _is_repetition(self, seq: int, time: object) -> bool:
         """Judge the first seq of a connection: the cursor's own is a repetition, one below it a rollback.
 
-        An upstream that answers below our cursor three times has restarted its numbering.
+        An upstream that answers below our cursor three times has restarted its numbering. One that answers far beyond
+        it no longer had what lies between.
         """
-        cursor = self._position.seq
+        cursor, host = self._position.seq, self._upstream.host
         if cursor is None or seq >= cursor:
             self._below_cursor = 0
+            if cursor is not None and is_gap(cursor, _instant(self._position.event_time), seq, _instant(time)):
+                self._metrics.event("indexer.gap", host=host, cursor=cursor, first_seq=seq)
+                self._request_audit(f"gap at {host}: seq {seq} after {cursor}")
+            elif self._lost_at is not None and self._clock() - self._lost_at > self._settings.outage:
+                self._request_audit(f"{host} was lost at {self._lost_at:%Y-%m-%dT%H:%M:%SZ}")
+            self._lost_at = None
             return seq == cursor
         self._below_cursor += 1
         if self._below_cursor < RECONNECTS_BELOW_CURSOR:
@@ -164,45 +221,36 @@ class Consumer:
         match word:
             case InfoFrame(name="OutdatedCursor"):
                 self._metrics.event("indexer.outdated_cursor", host=self._upstream.host, cursor=self._position.seq)
-                self._desynchronize_all(Cause.OUTDATED_CURSOR)
+                self._request_audit(f"{self._upstream.host} says OutdatedCursor")
             case InfoFrame(name=name):
                 self._metrics.event("indexer.info", host=self._upstream.host, name=name[:60])
             case ErrorFrame(error="FutureCursor"):
                 await self._restarted("it says FutureCursor")
                 raise _Reconnect("FutureCursor")
+            case ErrorFrame(error="ConsumerTooSlow"):
+                self._metrics.event("indexer.consumer_too_slow", host=self._upstream.host, cursor=self._position.seq)
+                raise _Reconnect("ConsumerTooSlow")
             case ErrorFrame(error=error, message=message):
                 raise _Reconnect(f"{error[:60]}: {(message or '')[:120]}")
 
     async def _restarted(self, reason: str) -> None:
-        """Go live on an upstream that counts anew: its old cursor is history, and every chain is in doubt."""
+        """Go live on an upstream that counts anew: its old cursor is history, and whatever it did not say is in doubt."""
         self._metrics.event(
             "indexer.upstream_restarted", host=self._upstream.host, cursor=self._position.seq, reason=reason
         )
         await self._pool.execute(_KEEP_HISTORY, self._upstream.host, ENDPOINT, self._position.seq or 0, reason)
-        # The stored cursor stays until the batch that holds these marks, or a later one, replaces it: a process that
+        # The stored cursor stays until the batch that holds this audit, or a later one, replaces it: a process that
         # dies before that meets the same answer again, and no gap goes unnoticed.
-        self._position.seq = None
+        self._position.seq = self._position.event_time = None
         self._below_cursor = 0
         self._forget_account_seqs()
-        self._desynchronize_all(Cause.UPSTREAM_RESTARTED)
+        self._request_audit(f"{self._upstream.host} restarted its numbering")
 
     def _forget_account_seqs(self) -> None:
-        """Let the next #account of every repository count: the numbers that are stored are another stream's."""
+        """Let the next #account of every repository count: the numbers that are stored are of a stream that is no more."""
         for repo in self._repos.by_did.values():
-            if repo.account_seq is not None:
+            if repo.account_seq is not None and repo.account_host in (None, self._upstream.host):
                 repo.account_seq = None
-                self._journal.touch(repo)
-
-    def _desynchronize_all(self, cause: Cause) -> None:
-        for repo in self._repos.by_did.values():
-            if repo.sync_status is SyncStatus.SYNCHRONIZED:
-                repo.desynchronize(cause)
-                self._metrics.desynchronize(cause)
-                self._wake(repo)
-                self._journal.touch(repo)
-            elif repo.sync_status is SyncStatus.DESYNCHRONIZED:
-                # Its chain may have a gap now: the waiting commits alone will not do, nor what is being fetched.
-                repo.doubt(cause)
                 self._journal.touch(repo)
 
     async def _undecoded(self, raw: bytes, error: FrameError) -> None:
@@ -222,3 +270,11 @@ class Consumer:
         self._metrics.event(
             "indexer.undecodable_frame", host=self._upstream.host, after_seq=self._position.seq, size_bytes=len(raw)
         )
+
+
+def _instant(time: object) -> datetime | None:
+    """Return when the upstream says that an event happened, if it says so readably."""
+    try:
+        return parse_datetime(time).instant if isinstance(time, str) else None
+    except InvalidSyntax:
+        return None

@@ -45,8 +45,9 @@ class Cause(StrEnum):
     BROKEN_CHAIN = "broken-chain"
     PARTIAL_PROOF = "partial-proof"
     OVERFLOW = "overflow"
-    UPSTREAM_RESTARTED = "upstream-restarted"
-    OUTDATED_CURSOR = "outdated-cursor"
+    AUDIT = "audit"
+    FORK = "fork"
+    CONTRADICTED = "contradicted"
     # found by the repair itself
     IDENTITY_UNRESOLVABLE = "identity-unresolvable"
     NO_KEY = "no-key"
@@ -57,7 +58,7 @@ class Cause(StrEnum):
     REFUSED_BY_DATABASE = "refused-by-database"
 
 
-# Causes whose repair begins with a new look at the DID document.
+# Causes whose repair begins with a new look at the DID document, unless that was just done.
 IDENTITY_CAUSES = frozenset(
     {
         Cause.NEW,
@@ -72,14 +73,22 @@ IDENTITY_CAUSES = frozenset(
         Cause.BAD_REPO,
         # An #identity may have been missed, or stood in the way of what overflowed.
         Cause.OVERFLOW,
-        Cause.OUTDATED_CURSOR,
-        Cause.UPSTREAM_RESTARTED,
+        Cause.AUDIT,
+        Cause.FORK,
+        Cause.CONTRADICTED,
     }
 )
-# Causes for which the host is asked whether an inactive account is active again: its #account may have been missed.
-STATUS_CAUSES = frozenset({Cause.REQUESTED, Cause.OUTDATED_CURSOR, Cause.UPSTREAM_RESTARTED})
+# Causes that call the DID document itself into question, however lately it was read.
+IDENTITY_DOUBTING_CAUSES = frozenset(
+    {Cause.IDENTITY, Cause.SYNC, Cause.BAD_SIGNATURE, Cause.REACTIVATED, Cause.REQUESTED, Cause.FORK}
+)
+# Causes for which the host is asked whether the account is active: an #account may have been missed.
+STATUS_CAUSES = frozenset({Cause.REQUESTED, Cause.AUDIT, Cause.CONTRADICTED})
 # Causes that leave the stored chain as it is: if the commits that wait continue it, nothing need be fetched.
-CHAIN_KEEPING_CAUSES = frozenset({Cause.IDENTITY, Cause.BAD_SIGNATURE})
+# What is missing in a broken chain may come from another upstream.
+CHAIN_KEEPING_CAUSES = frozenset(
+    {Cause.IDENTITY, Cause.BAD_SIGNATURE, Cause.BROKEN_CHAIN, Cause.PARTIAL_PROOF, Cause.CONTRADICTED}
+)
 
 
 _MODERATED = frozenset({"takendown", "suspended"})
@@ -133,7 +142,11 @@ class RepoView(Protocol):
     @property
     def pds(self) -> str | None: ...
     @property
+    def commit_cid(self) -> bytes | None: ...
+    @property
     def account_seq(self) -> int | None: ...
+    @property
+    def account_host(self) -> str | None: ...
     @property
     def upstream_status(self) -> str | None: ...
     @property
@@ -158,6 +171,17 @@ def triage_commit(repo: RepoView, frame: CommitFrame) -> Decision:
             return Ignore(Ignored.NOT_REPAIRED)
 
 
+def is_fork(repo: RepoView, frame: CommitFrame) -> bool:
+    """Tell whether a #commit claims to be another one at the very rev that is stored."""
+    return (
+        repo.active
+        and repo.sync_status is SyncStatus.SYNCHRONIZED
+        and frame.rev == repo.rev
+        and repo.commit_cid is not None
+        and frame.commit != repo.commit_cid
+    )
+
+
 def triage_sync(repo: RepoView) -> Decision:
     """Decide about a #sync of a tracked account before its signature is looked at."""
     if not repo.active:
@@ -170,6 +194,8 @@ def triage_sync(repo: RepoView) -> Decision:
 
 def decide_sync(repo: RepoView, rev: str, data: bytes) -> Decision:
     """Decide about a #sync whose commit (rev, root of its tree) has been verified."""
+    if repo.rev is not None and rev == repo.rev and data != repo.data:
+        return Desynchronize(Cause.FORK)
     if repo.rev is not None and rev <= repo.rev:
         return Ignore(Ignored.REPLAYED)
     if data == repo.data:
@@ -177,11 +203,18 @@ def decide_sync(repo: RepoView, rev: str, data: bytes) -> Decision:
     return Desynchronize(Cause.SYNC)
 
 
-def decide_account(repo: RepoView, frame: AccountFrame) -> Decision:
-    """Decide about an #account: Verify stands for applying its word."""
-    if repo.account_seq is not None and frame.seq <= repo.account_seq:
+def decide_account(repo: RepoView, frame: AccountFrame, host: str, *, decides: bool) -> Decision:
+    """Decide about an #account from the upstream `host`: Verify stands for applying its word.
+
+    Where several upstreams speak of an account, one decides; when another contradicts it the account's host is asked.
+    """
+    if repo.account_seq is not None and repo.account_host in (None, host) and frame.seq <= repo.account_seq:
         return Ignore(Ignored.REPLAYED)
-    return Verify()
+    if decides:
+        return Verify()
+    if frame.active == repo.active:
+        return Ignore(Ignored.UNCHANGED)
+    return Desynchronize(Cause.CONTRADICTED)
 
 
 def is_foreign(repo: RepoView, upstream_pds: str | None) -> bool:
@@ -190,7 +223,7 @@ def is_foreign(repo: RepoView, upstream_pds: str | None) -> bool:
     `upstream_pds` is None for a relay, which is believed about everybody. An account whose host is not known
     yet is not foreign: its repair will tell.
     """
-    return upstream_pds is not None and repo.pds is not None and _host(repo.pds) != _host(upstream_pds)
+    return upstream_pds is not None and repo.pds is not None and host_of(repo.pds) != host_of(upstream_pds)
 
 
 def cause_of(error: ProtocolError) -> Cause:
@@ -214,11 +247,13 @@ def is_since_broken(repo: RepoView, frame: CommitFrame) -> bool:
 
 
 def is_withheld(repo: RepoView) -> bool:
-    """Tell whether an inactive account stays so whatever its host says, because somebody merely asked for it.
+    """Tell whether an inactive account stays so whatever its host says.
 
-    A request, which anybody may make, undoes no moderation: what the upstream took down or suspended is its to give back.
+    A request, which anybody may make, and an audit undo no moderation: what a relay took down or suspended is its to
+    give back.
     """
-    return repo.cause is Cause.REQUESTED and repo.account_seq is not None and repo.upstream_status in _MODERATED
+    by_host = repo.pds is not None and repo.account_host == urlsplit(repo.pds).netloc
+    return repo.account_seq is not None and repo.upstream_status in _MODERATED and not by_host
 
 
 def is_gone_for_good(frame: AccountFrame) -> bool:
@@ -226,7 +261,8 @@ def is_gone_for_good(frame: AccountFrame) -> bool:
     return not frame.active and frame.status == "deleted"
 
 
-def _host(url: str) -> tuple[str | None, int | None]:
+def host_of(url: str) -> tuple[str | None, int | None]:
+    """Return host and port, by which the URLs of one host are equal."""
     parts = urlsplit(url)
     scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
     return parts.hostname, parts.port or {"https": 443, "http": 80}.get(scheme)

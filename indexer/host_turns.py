@@ -1,32 +1,65 @@
 """Turns at hosts: a slow host holds up so many workers and no more, whatever the number of its accounts.
 
-Whoever gets no turn does not wait for one: it is remembered, and woken when a turn at its host is given back.
+Whoever gets no turn does not wait for one: it is remembered, and woken when a turn at its host is given back. A host that
+asks for a pause, or fails several times in a row, is left alone for a while, for all its accounts.
 """
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+
+FAILURES_BEFORE_PAUSE = 3
+FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 900.0
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int = 0
+    paused_until: float = 0.0
 
 
 class HostTurns:
     """At most `limit` turns at each host at a time."""
 
-    def __init__(self, limit: int, wake: Callable[[str], None]) -> None:
-        """Name the limit, and who wakes a name that was held back."""
+    def __init__(
+        self,
+        limit: int,
+        wake: Callable[[str, float], None],
+        seconds: Callable[[], float],
+        random: Callable[[], float],
+    ) -> None:
+        """Name the limit, who wakes a name that was held back (after some seconds), a clock of seconds, and chance."""
         self._limit = limit
         self._wake = wake
+        self._seconds = seconds
+        self._random = random
         self._taken: Counter[str] = Counter()
         self._held: dict[str, dict[str, None]] = {}  # dictionaries keep the order
         self._called: dict[str, str] = {}  # names that were woken for a turn at a host, and have not come yet
+        self._failures: dict[str, _Failures] = {}
 
     @property
     def held_count(self) -> int:
         """Return how many names are held back."""
         return sum(len(names) for names in self._held.values())
 
+    @property
+    def paused_count(self) -> int:
+        """Return how many hosts are left alone just now."""
+        now = self._seconds()
+        return sum(failures.paused_until > now for failures in self._failures.values())
+
     def take(self, host: str, name: str) -> bool:
         """Take a turn, to be given back; False, and the name is woken later, when none is free."""
         if self._called.get(name) == host:
             del self._called[name]
+        failures = self._failures.get(host)
+        left = failures.paused_until - self._seconds() if failures is not None else 0.0
+        if left > 0:
+            # Not all at once when the pause is over.
+            self._wake(name, left * (1 + self._random() / 4))
+            return False
         if self._taken[host] >= self._limit:
             self._held.setdefault(host, {})[name] = None
             return False
@@ -39,6 +72,21 @@ class HostTurns:
         if not self._taken[host]:
             del self._taken[host]
         self._call_next(host)
+
+    def succeeded(self, host: str) -> None:
+        """Remember that the host answered."""
+        self._failures.pop(host, None)
+
+    def failed(self, host: str, retry_after_seconds: float | None) -> None:
+        """Remember that the host did not answer, or asked for a pause of so many seconds."""
+        failures = self._failures.setdefault(host, _Failures())
+        failures.count += 1
+        pause = retry_after_seconds or 0.0
+        beyond = failures.count - FAILURES_BEFORE_PAUSE
+        if beyond >= 0:
+            ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(beyond, 30))
+            pause = max(pause, ceiling * (0.5 + self._random() / 2))
+        failures.paused_until = max(failures.paused_until, self._seconds() + pause)
 
     def lapse(self, name: str) -> None:
         """Say that a name has been looked after: the turn that it was woken for, and did not take, is another's."""
@@ -55,4 +103,4 @@ class HostTurns:
         if not names:
             del self._held[host]
         self._called[name] = host
-        self._wake(name)
+        self._wake(name, 0.0)

@@ -8,12 +8,24 @@ batch that only moves the cursor is taken once a second. The cursor of a batch c
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeAlias
 
 from indexer.state import Repo
 
 FULL_CHANGES = 4000
 FULL_BYTES = 32_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """An audit that was asked for, with what came of it once it has ended."""
+
+    requested_at: datetime
+    reason: str
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    counts: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +82,19 @@ class Position:
     seq: int | None = None
     event_time: str | None = None
     frame_count: int = 0
+    # What the database holds once every batch taken so far is written.
+    stored_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CursorMove:
-    """How far a stream is applied by a batch; `event_time` as the upstream wrote it."""
+    """How far a stream is applied by a batch, and from where; `event_time` as the upstream wrote it."""
 
     host: str
     endpoint: str
     seq: int
     event_time: str | None
+    previous_seq: int | None = None
 
 
 @dataclass(slots=True)
@@ -89,6 +104,7 @@ class Batch:
     units: list[Unit] = field(default_factory=list)
     repos: dict[str, Repo] = field(default_factory=dict)
     cursors: list[CursorMove] = field(default_factory=list)
+    audits: list[AuditRow] = field(default_factory=list)
     frame_count: int = 0
     change_count: int = 0
     bytes_count: int = 0
@@ -96,7 +112,7 @@ class Batch:
     @property
     def has_changes(self) -> bool:
         """Tell whether more than a cursor moves."""
-        return bool(self.units or self.repos)
+        return bool(self.units or self.repos or self.audits)
 
 
 class Journal:
@@ -143,6 +159,12 @@ class Journal:
             self._batch.change_count += 1
         self._changed.set()
 
+    def audit(self, row: AuditRow) -> None:
+        """Have an audit written down that was asked for or has ended, after all that was entered before."""
+        self._batch.audits.append(row)
+        self._batch.change_count += 1
+        self._changed.set()
+
     def follow(self, position: Position) -> None:
         """Store how far this stream has been processed, with every batch."""
         self._positions.append(position)
@@ -163,7 +185,11 @@ class Journal:
         batch, self._batch = self._batch, Batch()
         for position in self._positions:
             if position.frame_count and position.seq is not None:
-                batch.cursors.append(CursorMove(position.host, position.endpoint, position.seq, position.event_time))
+                move = CursorMove(
+                    position.host, position.endpoint, position.seq, position.event_time, position.stored_seq
+                )
+                batch.cursors.append(move)
+                position.stored_seq = position.seq
                 batch.frame_count += position.frame_count
             position.frame_count = 0
         self._changed.clear()

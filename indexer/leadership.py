@@ -1,6 +1,8 @@
-"""One indexer at a time: a lock in the database, held by a connection of its own for as long as the indexer runs.
+"""One indexer at a time: a lock in the database, and a number that tells who took the lead last.
 
-Behind a transaction-pooling proxy no session lock holds; then nothing fences two indexers, which the caller is told.
+The lock is held by a connection of its own for as long as the indexer runs; another one waits for it. A leader that lost
+it unknowingly is stopped by the number, which every batch checks. Behind a transaction-pooling proxy no session lock
+holds: there the newest indexer leads and the older one ends, which the caller is told.
 """
 
 import asyncio
@@ -14,6 +16,22 @@ from database.connect import parse_database_url
 # The letters "plyrindx".
 LOCK = 0x706C7972_696E6478
 POLL_SECONDS = 1.0
+# So that the server notices within half a minute that the machine of the leader is gone.
+_KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+_LEAD = """
+    INSERT INTO network.leadership (epoch) VALUES (1)
+    ON CONFLICT (single) DO UPDATE SET epoch = leadership.epoch + 1 RETURNING epoch
+"""
+
+
+class Superseded(Exception):
+    """Another indexer leads: this one must not write any more."""
+
+
+async def take_lead(connection: asyncpg.Connection) -> int:
+    """Return the number under which to write from now on; with any older one writing is refused."""
+    epoch: int = await connection.fetchval(_LEAD)
+    return epoch
 
 
 @asynccontextmanager
@@ -27,7 +45,7 @@ async def leadership(url: str, on_wait: Callable[[], None]) -> AsyncIterator[boo
     if database.pooled:
         yield False
         return
-    connection = await asyncpg.connect(database.dsn)
+    connection = await asyncpg.connect(database.dsn, server_settings=_KEEPALIVE)
     try:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
             on_wait()

@@ -26,6 +26,7 @@ class Metrics:
         self.events: Counter[str] = Counter()
         self.commits_verified = 0
         self.batches_written = 0
+        self.share_of_same: float | None = None
 
     def frame(self, kind: str) -> None:
         """Count a frame that concerns us, by kind."""
@@ -65,6 +66,11 @@ class Metrics:
                     {"frames": frames, "units": units} | {f"cursor[{move.host}]": move.seq for move in cursors},
                 )
             )
+
+    def audited(self, counts: Mapping[str, int], share_of_same: float | None) -> None:
+        """Count an audit, and log its one line."""
+        self.share_of_same = share_of_same
+        self.note("indexer.audited", share_of_same=share_of_same, **counts)
 
     def database_failed(self, error: BaseException) -> None:
         """Count a batch that is tried again."""

@@ -25,7 +25,7 @@ from atprotocol.frames import (
     parse_message,
 )
 from atprotocol.syntax.did import parse_did
-from atprotocol.verification import VerifiedCommit, verify_commit, verify_rev, verify_sync
+from atprotocol.verification import VerifiedCommit, verify_authorship, verify_commit, verify_rev, verify_sync
 from indexer.decisions import (
     Cause,
     Desynchronize,
@@ -37,9 +37,12 @@ from indexer.decisions import (
     cause_of,
     decide_account,
     decide_sync,
+    host_of,
     is_foreign,
+    is_fork,
     is_gone_for_good,
     is_since_broken,
+    is_withheld,
     triage_commit,
     triage_sync,
 )
@@ -53,6 +56,8 @@ from indexer.state import Repo, Repos
 WAITING_BYTES_LIMIT = 16_000_000
 # How often the word of a host that is not the account's own may make us look at the DID document again.
 FOREIGN_LOOK_INTERVAL = timedelta(minutes=5)
+# How often somebody else's word about an account's status may make us ask its host.
+ASK_INTERVAL = timedelta(minutes=5)
 STATUS_LENGTH_LIMIT = 100
 
 
@@ -62,6 +67,8 @@ class Upstream:
 
     host: str
     pds: str | None = None
+    # Of several relays the first decides what an account's status is.
+    is_primary: bool = True
 
 
 class Processor:
@@ -85,6 +92,12 @@ class Processor:
         self._metrics = metrics
         self._clock = clock
         self._wake = wake
+        self._upstream_pdses: set[tuple[str | None, int | None]] = set()
+
+    def follow(self, upstream: Upstream) -> None:
+        """Know of an upstream before its frames come: where a PDS speaks for itself no relay decides about its accounts."""
+        if upstream.pds is not None:
+            self._upstream_pdses.add(host_of(upstream.pds))
 
     def process(self, kind: str, payload: dict[str, Any], upstream: Upstream) -> InfoFrame | ErrorFrame | None:
         """Act on a split frame; return what speaks of the stream itself."""
@@ -126,7 +139,7 @@ class Processor:
             case AccountFrame():
                 repo = self._repos.by_did[message.did]
                 if not self._is_foreign(repo, upstream):
-                    self._account(repo, message)
+                    self._account(repo, message, upstream)
             case IdentityFrame():
                 self._identity(self._repos.by_did[message.did])
         return None
@@ -139,6 +152,7 @@ class Processor:
             return None
         if not self._growth.admit():
             self._metrics.often("indexer.growth_refused", did=frame.did)
+            self._growth.wait(frame.did)
             return None
         repo = self._repos.track(frame.did, Cause.NEW)
         self._metrics.desynchronize(Cause.NEW)
@@ -164,6 +178,10 @@ class Processor:
         match decision:
             case Ignore(reason=reason):
                 self._metrics.ignore(reason)
+                if is_fork(repo, frame):
+                    self._fork(repo, frame)
+                elif reason is Ignored.INACTIVE and (repo.rev is None or frame.rev > repo.rev):
+                    self._contradicted(repo, "a commit of an account that is not active")
             case Wait():
                 self._keep(repo, frame)
             case Verify():
@@ -189,12 +207,30 @@ class Processor:
             for change in verified.changes
             if change.path.partition("/")[0] in self._reader.collections
         )
-        repo.rev, repo.data = verified.rev, verified.data
-        repo.hear_of(verified.rev)
+        repo.stand_at(verified.rev, verified.data, verified.commit_cid)
         self._metrics.commits_verified += 1
         if changes:
             self._journal.enter(CommitUnit(repo.did, verified.rev, changes))
         self._journal.touch(repo)
+
+    def _fork(self, repo: Repo, frame: CommitFrame) -> None:
+        """Sound the alarm when the account signed two commits with one rev: ours stays until its host has spoken."""
+        try:
+            commit = verify_authorship(frame, parse_did_key(repo.signing_key or ""))
+        except ProtocolError:
+            return
+        if commit.data != repo.data:
+            self._metrics.event("indexer.fork", did=repo.did, rev=frame.rev, commit=frame.commit.hex())
+            self._desynchronize(repo, Cause.FORK, f"two commits with the rev {frame.rev}")
+
+    def _contradicted(self, repo: Repo, detail: str) -> None:
+        """Have the account's host asked whether it is active, once in a while."""
+        now = self._clock()
+        if is_withheld(repo) or repo.deleted_at is not None:
+            return
+        if repo.asked_at is None or now - repo.asked_at > ASK_INTERVAL:
+            repo.asked_at = now
+            self._desynchronize(repo, Cause.CONTRADICTED, detail)
 
     def _keep(self, repo: Repo, frame: CommitFrame) -> None:
         """Let a commit wait for the repair that is due."""
@@ -228,8 +264,7 @@ class Processor:
                 return
             decision = decide_sync(repo, commit.rev, commit.data)
             if isinstance(decision, Verify):
-                repo.rev = commit.rev
-                repo.hear_of(commit.rev)
+                repo.stand_at(commit.rev, commit.data, commit.cid)
                 self._journal.touch(repo)
                 return
         match decision:
@@ -242,13 +277,21 @@ class Processor:
                     self._journal.touch(repo)
                 self._metrics.ignore(reason)
 
-    def _account(self, repo: Repo, frame: AccountFrame) -> None:
-        decision = decide_account(repo, frame)
-        if isinstance(decision, Ignore):
-            self._metrics.ignore(decision.reason)
-            return
+    def _decides(self, repo: Repo, upstream: Upstream) -> bool:
+        if upstream.pds is not None:
+            return True
+        return upstream.is_primary and (repo.pds is None or host_of(repo.pds) not in self._upstream_pdses)
+
+    def _account(self, repo: Repo, frame: AccountFrame, upstream: Upstream) -> None:
+        match decide_account(repo, frame, upstream.host, decides=self._decides(repo, upstream)):
+            case Ignore(reason=reason):
+                self._metrics.ignore(reason)
+                return
+            case Desynchronize():
+                self._contradicted(repo, f"{upstream.host} says otherwise")
+                return
         was_active = repo.active
-        repo.account_seq = frame.seq
+        repo.account_seq, repo.account_host = frame.seq, upstream.host
         repo.active = frame.active
         repo.upstream_status = None if frame.status is None else frame.status[:STATUS_LENGTH_LIMIT]
         self._journal.touch(repo)
@@ -265,6 +308,5 @@ class Processor:
         if repo.active and repo.sync_status is SyncStatus.SYNCHRONIZED:
             self._desynchronize(repo, Cause.IDENTITY, None)
         else:
-            repo.identity_at = None
-            repo.identity_doubts += 1
+            repo.doubt_identity()
             self._journal.touch(repo)

@@ -9,36 +9,36 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
 
-from atprotocol.errors import NetworkError
 from atprotocol.lexicon.catalog import Catalog
-from atprotocol.net import firehose
 from atprotocol.net.addresses import Policy
 from atprotocol.net.directory import Directory
 from atprotocol.net.http import BoundedClient
-from indexer import repo_rows
-from indexer.consumer import ENDPOINT, Consumer
-from indexer.decisions import SyncStatus
-from indexer.discovery import Discovery
+from atprotocol.syntax.did import DID
+from indexer import comparing, repo_rows
+from indexer.audit import Audit
+from indexer.clock import now
+from indexer.decisions import Cause, SyncStatus
 from indexer.fetching import RealNetwork
-from indexer.growth import Growth
+from indexer.growth import Growth, HostGrowth
 from indexer.handles import Handles, Verifier
 from indexer.journal import Journal
+from indexer.leadership import take_lead
 from indexer.metrics import Metrics
-from indexer.processor import Processor, Upstream
+from indexer.processor import Processor
 from indexer.records import RecordReader
 from indexer.repair import Repair
 from indexer.requests import Requests
 from indexer.settings import IndexerSettings
 from indexer.state import Repo, Repos
+from indexer.upstreams import Upstreams
+from indexer.verdicts import HostView
 from indexer.writer import Writer
 
-USER_AGENT = "plyr-indexer"
+ADMISSION_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class Indexer:
     repair: Repair
     handles: Handles
     requests: Requests
+    audit: Audit
+    upstreams: Upstreams
     growth: Growth
     metrics: Metrics
 
@@ -68,11 +70,6 @@ class Outside:
     spool_dir: Path | None = None
 
 
-def now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
-
-
 @asynccontextmanager
 async def assembled(
     pool: asyncpg.Pool, catalog: Catalog, outside: Outside, settings: IndexerSettings
@@ -80,9 +77,10 @@ async def assembled(
     """Load the state and put the parts together; nothing runs yet."""
     reader = RecordReader(catalog, settings.namespace)
     async with pool.acquire() as connection:
+        # First the lead, then the state: a batch of an older leader is committed by now, or refused.
+        epoch = await take_lead(connection)
         repos = await repo_rows.load(connection)
-    metrics = Metrics()
-    journal = Journal()
+    metrics, journal = Metrics(), Journal()
     growth = Growth(
         settings.new_repos_per_minute,
         settings.new_repos_burst,
@@ -90,28 +88,42 @@ async def assembled(
         total=settings.max_repos,
         count=lambda: len(repos.by_did),
     )
+    host_growth = HostGrowth(settings.new_repos_per_host_per_minute, settings.new_repos_per_host_burst, now)
+    client = outside.client
     network = RealNetwork(
-        outside.client,
+        client,
         outside.directory,
         reader.collections,
         max_repo_bytes=settings.max_repo_bytes,
         spool_dir=outside.spool_dir,
     )
-    repair = Repair(repos, journal, network, metrics, now, random.random, settings.repair)
-    processor = Processor(repos, journal, reader, growth, metrics, now, repair.wake)
-    repair.processor = processor
+
+    def wake(repo: Repo) -> None:
+        repair.wake(repo)
+
+    async def look(pds: str, did: DID) -> HostView:
+        return await comparing.look(client, pds, did)
+
+    processor = Processor(repos, journal, reader, growth, metrics, now, wake)
+    repair = Repair(repos, journal, network, host_growth, metrics, now, random.random, settings.repair, processor.apply)
     handles = Handles(repos, journal, outside.verifier, metrics, now)
-    repair.on_identity = handles.wake
-    requests = Requests(pool, repos, journal, repair.wake)
-    writer = Writer(pool, journal, repos, reader, metrics, now)
+    repair.identities.on_identity = handles.wake
+    audit = Audit(pool, repos, journal, look, repair.identities, metrics, now, wake, settings.audit)
+    requests = Requests(pool, repos, journal, wake)
+    upstreams = Upstreams(
+        pool, client, outside.policy, repos, reader, journal, processor, repair, audit, growth, metrics, settings
+    )
+    writer = Writer(pool, journal, repos, reader, metrics, now, epoch)
     try:
-        yield Indexer(repos, reader, journal, writer, processor, repair, handles, requests, growth, metrics)
+        yield Indexer(
+            repos, reader, journal, writer, processor, repair, handles, requests, audit, upstreams, growth, metrics
+        )
     finally:
         network.close()
 
 
-async def run(indexer: Indexer, pool: asyncpg.Pool, outside: Outside, settings: IndexerSettings) -> None:
-    """Follow the upstream, repair, discover and write, until cancelled; then write what has gathered."""
+async def run(indexer: Indexer, settings: IndexerSettings) -> None:
+    """Follow the upstreams, repair, discover, audit and write, until cancelled; then write what has gathered."""
     for repo in indexer.repos.by_did.values():
         wake_at_start(indexer, repo)
     async with asyncio.TaskGroup() as group:
@@ -119,45 +131,19 @@ async def run(indexer: Indexer, pool: asyncpg.Pool, outside: Outside, settings: 
         group.create_task(indexer.repair.run(), name="repair")
         group.create_task(indexer.handles.run(), name="handles")
         group.create_task(indexer.requests.run(settings.poll_seconds), name="requests")
-        group.create_task(follow(indexer, pool, outside, settings), name="upstream")
+        group.create_task(indexer.audit.run(), name="audit")
+        group.create_task(admit(indexer), name="admission")
+        group.create_task(indexer.upstreams.run(), name="upstreams")
 
 
-async def follow(indexer: Indexer, pool: asyncpg.Pool, outside: Outside, settings: IndexerSettings) -> None:
-    """Find out what the upstream is, then follow its stream and, if it is a relay, discover through it."""
-    upstream = await known_upstream(outside.client, settings.relay_url, indexer.metrics)
-    url = f"{settings.relay_url.rstrip('/')}/xrpc/{ENDPOINT}"
-
-    @asynccontextmanager
-    async def connect(cursor: int | None) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with firehose.connect(url, cursor, outside.policy, user_agent=USER_AGENT) as connection:
-            yield aiter(connection)
-
-    consumer = Consumer(
-        upstream,
-        connect,
-        pool,
-        indexer.repos,
-        indexer.journal,
-        indexer.processor,
-        indexer.metrics,
-        firehose.Backoff(random.random),
-        indexer.repair.wake,
-        settings.first_cursor,
-    )
-    async with asyncio.TaskGroup() as group:
-        group.create_task(consumer.run(), name="consumer")
-        if settings.discovers and upstream.pds is None:
-            discovery = Discovery(
-                outside.client,
-                origin_of(settings.relay_url),
-                indexer.reader.own_collections,
-                indexer.repos,
-                indexer.journal,
-                indexer.growth,
-                indexer.metrics,
-                indexer.repair.wake,
-            )
-            group.create_task(discovery.run(settings.discovery_seconds), name="discovery")
+async def admit(indexer: Indexer) -> None:
+    """Track the accounts that were not admitted at once, as growth allows."""
+    while True:
+        while (did := indexer.growth.next_admitted()) is not None:
+            repo = indexer.repos.track(did, Cause.NEW)
+            indexer.journal.touch(repo)
+            indexer.repair.wake(repo)
+        await asyncio.sleep(ADMISSION_SECONDS)
 
 
 def wake_at_start(indexer: Indexer, repo: Repo) -> None:
@@ -166,38 +152,3 @@ def wake_at_start(indexer: Indexer, repo: Repo) -> None:
         indexer.repair.wake(repo)
     elif repo.active and repo.handle_verified_at is None:
         indexer.handles.wake(repo)
-
-
-async def known_upstream(client: BoundedClient, url: str, metrics: Metrics) -> Upstream:
-    """Ask until it is known what the upstream is: a PDS taken for a relay would be believed about everybody."""
-    backoff = firehose.Backoff(random.random)
-    while True:
-        try:
-            return await upstream_of(client, url)
-        except NetworkError as error:
-            metrics.event("indexer.upstream_unknown", url=origin_of(url), reason=str(error)[:200])
-            await asyncio.sleep(backoff.failed(error.retry_after_seconds))
-
-
-async def upstream_of(client: BoundedClient, url: str) -> Upstream:
-    """Tell a PDS, which is believed about its own accounts only, from a relay: only the former describes itself.
-
-    Raises NetworkError when it does not answer, or answers that it cannot now.
-    """
-    parts = urlsplit(url)
-    host = parts.hostname or url
-    name = f"{host}:{parts.port}" if parts.port else host
-    origin = origin_of(url)
-    answer = await client.get(f"{origin}/xrpc/com.atproto.server.describeServer", max_bytes=100_000)
-    if answer.status == 429 or (answer.status >= 500 and answer.status != 501):
-        raise NetworkError(f"status {answer.status}", retry_after_seconds=answer.retry_after_seconds)
-    described = answer.json() if answer.status == 200 else None
-    is_pds = isinstance(described, dict) and "availableUserDomains" in described
-    return Upstream(name, origin if is_pds else None)
-
-
-def origin_of(url: str) -> str:
-    """Return where the methods of a relay are asked, whose stream may have been named by a WebSocket URL."""
-    parts = urlsplit(url)
-    scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
-    return f"{scheme}://{parts.netloc}"

@@ -16,9 +16,11 @@ _COLUMNS = [
     "upstream_status",
     "takendown",
     "account_seq",
+    "account_host",
     "rev",
     "seen_rev",
     "data",
+    "commit_cid",
     "handle",
     "handle_verified_at",
     "handle_checked_at",
@@ -59,11 +61,23 @@ async def load(connection: asyncpg.Connection) -> Repos:
     """Return all tracked repositories as the database knows them."""
     repos = Repos()
     for row in await connection.fetch(_SELECT):
-        fields = dict(row)
-        fields["sync_status"] = SyncStatus(fields["sync_status"])
-        fields["cause"] = Cause(fields["cause"]) if fields["cause"] is not None else None
-        repos.add(Repo(**fields))
+        repo = repos.add(_repo(row))
+        # Commits that waited when the last process ended are gone: what is stored cannot be continued by others.
+        repo.has_lost_commits = repo.seen_rev is not None and (repo.rev is None or repo.seen_rev > repo.rev)
     return repos
+
+
+async def load_one(connection: asyncpg.Connection, did: str) -> Repo | None:
+    """Return one tracked repository as the database knows it."""
+    row = await connection.fetchrow(f"{_SELECT} WHERE a.did = $1", did)
+    return None if row is None else _repo(row)
+
+
+def _repo(row: asyncpg.Record) -> Repo:
+    fields = dict(row)
+    fields["sync_status"] = SyncStatus(fields["sync_status"])
+    fields["cause"] = Cause(fields["cause"]) if fields["cause"] is not None else None
+    return Repo(**fields)
 
 
 async def visibility(connection: asyncpg.Connection, actor_ids: Sequence[int]) -> dict[int, bool]:

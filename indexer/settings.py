@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from indexer.audit import AuditSettings
+from indexer.consumer import StreamSettings
 from indexer.repair import RepairSettings
 
 
@@ -9,14 +11,17 @@ from indexer.repair import RepairSettings
 class IndexerSettings:
     """What one indexer follows, and its limits."""
 
-    relay_url: str
+    # Relays or PDSes; the first relay decides about account statuses.
+    relay_urls: tuple[str, ...]
     namespace: str = "fm.plyr"
-    # Where to begin on a stream that was never followed: None is from now on.
-    first_cursor: int | None = None
+    stream: StreamSettings = field(default_factory=StreamSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     max_repo_bytes: int = 512_000_000
     # Law 13: strangers may make us grow so fast and no faster.
     new_repos_per_minute: float = 1200.0
     new_repos_burst: int = 5000
+    new_repos_per_host_per_minute: float = 300.0
+    new_repos_per_host_burst: int = 2000
     # Every tracked repository takes memory, about 2 kB.
     max_repos: int = 500_000
     discovers: bool = True

@@ -5,11 +5,13 @@ batch by batch. Commits that arrive during a repair wait here, bounded in bytes:
 already the durable truth, and an overflow only means that the repository is fetched again.
 """
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from atprotocol.frames import CommitFrame
-from indexer.decisions import CHAIN_KEEPING_CAUSES, Cause, SyncStatus
+from indexer.decisions import CHAIN_KEEPING_CAUSES, IDENTITY_DOUBTING_CAUSES, Cause, SyncStatus
 
 # All that waits, over all repositories, may weigh so much in memory.
 WAITING_BYTES_LIMIT = 256_000_000
@@ -18,6 +20,10 @@ _FRAME_BYTES, _OPERATION_BYTES = 1000, 400
 # So many repairs of one repository are done at once; then one in so many seconds.
 REPAIR_BURST = 20
 REPAIR_SECONDS = 12.0
+
+
+# Commits that wait, by rev and CID.
+Heard: TypeAlias = frozenset[tuple[str, bytes]]
 
 
 @dataclass(slots=True)
@@ -41,9 +47,11 @@ class Repo:
     upstream_status: str | None = None
     takendown: bool = False
     account_seq: int | None = None
+    account_host: str | None = None
     rev: str | None = None
     seen_rev: str | None = None
     data: bytes | None = None
+    commit_cid: bytes | None = None
     handle: str | None = None
     handle_verified_at: datetime | None = None
     handle_checked_at: datetime | None = None
@@ -63,6 +71,10 @@ class Repo:
     doubted: Cause | None = None
     # How often the DID document was called into question since this process began.
     identity_doubts: int = 0
+    # How often its host served a snapshot older than what was heard of, since the last repair that succeeded.
+    stale_count: int = 0
+    # When its host was last asked about it because of somebody else's word.
+    asked_at: datetime | None = None
     all_waiting: WaitingBytes = field(default_factory=WaitingBytes)
     repairs_at: datetime | None = None
     repairs_left: float = REPAIR_BURST
@@ -76,6 +88,8 @@ class Repo:
         """Mark the repository for repair, now."""
         if self.sync_status is SyncStatus.DESYNCHRONIZED:
             self.doubted = cause
+        if cause in IDENTITY_DOUBTING_CAUSES:
+            self.doubt_identity()
         self.sync_status = SyncStatus.DESYNCHRONIZED
         self.cause, self.cause_detail = cause, detail
         self.retry_count, self.retry_at = 0, None
@@ -86,27 +100,54 @@ class Repo:
         if self.cause in CHAIN_KEEPING_CAUSES:
             self.cause = cause
 
+    def doubt_identity(self) -> None:
+        """Have the DID document read again, also when it is being read just now."""
+        self.identity_at = None
+        self.identity_doubts += 1
+
+    def stand_at(self, rev: str, data: bytes, commit_cid: bytes) -> None:
+        """Advance to a commit that was verified."""
+        self.rev, self.data, self.commit_cid = rev, data, commit_cid
+        self.hear_of(rev)
+
+    def forget_commits(self) -> None:
+        """Stand for no commit: nothing of the repository is indexed, or nothing of it is to be believed."""
+        self.rev = self.data = self.commit_cid = None
+
     def synchronize(self, now: datetime) -> None:
         """Mark the repository as what its host says it is."""
         self.sync_status = SyncStatus.SYNCHRONIZED
         self.cause = self.cause_detail = self.retry_at = None
-        self.retry_count = 0
+        self.retry_count = self.stale_count = 0
         self.synchronized_at = now
-        self.has_lost_commits = False
+        # Whoever claimed a later rev than what was found and verified now claimed wrongly.
+        self.seen_rev = self.rev
         self.forget_waiting()
+        self.has_lost_commits = False
 
     def wait(self, frame: CommitFrame, limit_bytes: int) -> bool:
-        """Keep a commit until the repair is done; on overflow drop all of its own that wait and return False."""
-        self.waiting.append(frame)
+        """Keep a commit until the repair is done; on overflow drop all of its own that wait and return False.
+
+        They wait in the order of their revs, whichever upstream brought them, and each once.
+        """
+        place = bisect_right(self.waiting, frame.rev, key=_rev)
+        first = bisect_left(self.waiting, frame.rev, hi=place, key=_rev)
+        if any(_is_same(other, frame) for other in self.waiting[first:place]):
+            return True
+        self.waiting.insert(place, frame)
         self._weigh(_weight(frame))
         if self.waiting_bytes <= limit_bytes and self.all_waiting.count <= self.all_waiting.limit:
             return True
         self.forget_waiting()
-        self.has_lost_commits = True
         return False
 
+    def heard(self) -> Heard:
+        """Return the commits that wait."""
+        return frozenset((frame.rev, frame.commit) for frame in self.waiting)
+
     def forget_waiting(self) -> None:
-        """Drop the commits that wait."""
+        """Drop the commits that wait: whatever is stored cannot be continued without them."""
+        self.has_lost_commits = self.has_lost_commits or bool(self.waiting)
         self.waiting = []
         self._weigh(-self.waiting_bytes)
 
@@ -131,6 +172,10 @@ class Repo:
         self.repairs_left = min(REPAIR_BURST, self.repairs_left + max(0.0, passed) / REPAIR_SECONDS) - 1
         self.repairs_at = now
 
+    def uncount_repair(self) -> None:
+        """Give back the repair that was taken: it came to nothing."""
+        self.repairs_left += 1
+
 
 class Repos:
     """All tracked repositories by DID."""
@@ -152,6 +197,14 @@ class Repos:
         if repo is None:
             repo = self.add(Repo(did, SyncStatus.DESYNCHRONIZED, cause=cause))
         return repo
+
+
+def _rev(frame: CommitFrame) -> str:
+    return frame.rev
+
+
+def _is_same(one: CommitFrame, other: CommitFrame) -> bool:
+    return one.commit == other.commit and one.operations == other.operations and one.blocks == other.blocks
 
 
 def _weight(frame: CommitFrame) -> int:

@@ -7,6 +7,7 @@ disk is no verdict on the data: the same batch is tried again until it is writte
 
 import asyncio
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,8 @@ from atprotocol.syntax.datetime import parse_datetime
 from indexer import counters, record_rows, repo_rows
 from indexer.decisions import Cause, SyncStatus
 from indexer.interning import actor_ids
-from indexer.journal import Batch, CommitUnit, CursorMove, Journal, PurgeUnit, RequestUnit, SnapshotUnit, Unit
+from indexer.journal import AuditRow, Batch, CommitUnit, CursorMove, Journal, PurgeUnit, RequestUnit, SnapshotUnit, Unit
+from indexer.leadership import Superseded
 from indexer.metrics import Metrics
 from indexer.record_rows import Outcome
 from indexer.records import RecordReader
@@ -52,9 +54,23 @@ RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 # How long the end of the program waits for a database that does not answer: the cursor still stands before what is lost.
 LAST_WRITE_SECONDS: Final = 30.0
 
+# From where this process left it, or where it is already: whether a commit was done is unknown when it is interrupted.
 _MOVE_CURSOR = """
-    INSERT INTO network.cursors (host, endpoint, seq, event_time) VALUES ($1, $2, $3, $4)
+    INSERT INTO network.cursors AS stored (host, endpoint, seq, event_time) VALUES ($1, $2, $3, $4)
     ON CONFLICT (host, endpoint) DO UPDATE SET seq = excluded.seq, event_time = excluded.event_time, updated_at = now()
+    WHERE stored.seq IN ($5, excluded.seq)
+    RETURNING seq
+"""
+# Held until the transaction ends: whoever takes the lead meanwhile waits for it, and whoever took it is seen.
+_FENCE = "SELECT epoch FROM network.leadership FOR SHARE"
+_AUDIT = """
+    INSERT INTO network.audits (requested_at, reason, started_at, finished_at, counts) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (requested_at) DO UPDATE
+    SET started_at = excluded.started_at, finished_at = excluded.finished_at, counts = excluded.counts
+"""
+_FORGET_AUDITS = """
+    DELETE FROM network.audits
+    WHERE requested_at < (SELECT requested_at FROM network.audits ORDER BY requested_at DESC OFFSET 1000 LIMIT 1)
 """
 _TAKE_REQUEST = "UPDATE plyr.sync_requests SET taken_at = now() WHERE did = $1"
 
@@ -66,6 +82,7 @@ class _Taken:
     units: Sequence[Unit]
     rows: dict[str, RepoRow]
     cursors: Sequence[CursorMove]
+    audits: Sequence[AuditRow]
     frame_count: int
 
 
@@ -80,19 +97,24 @@ class Writer:
         reader: RecordReader,
         metrics: Metrics,
         clock: Callable[[], datetime],
+        epoch: int,
     ) -> None:
-        """Take the parts; nothing is written before run() or flush()."""
+        """Take the parts; `epoch` is the leadership under which to write. Nothing is written before run() or flush()."""
         self._pool = pool
         self._journal = journal
         self._repos = repos
         self._reader = reader
         self._metrics = metrics
         self._clock = clock
+        self._epoch = epoch
         # What was taken from the journal and is not known to be committed: nothing later may be written before it.
         self._in_hand: _Taken | None = None
 
     async def run(self) -> None:
-        """Write batches for ever; when cancelled, finish the batch in hand and what has gathered."""
+        """Write batches for ever; when cancelled, finish the batch in hand and what has gathered.
+
+        Raises Superseded when another indexer leads: nothing was written then, nor will be.
+        """
         try:
             while True:
                 self._in_hand = self._capture(await self._journal.take())
@@ -144,7 +166,7 @@ class Writer:
         }
         units = [unit for unit in batch.units if unit.did not in refused or isinstance(unit, RequestUnit)]
         rows = {did: repo_rows.capture(repo) for did, repo in batch.repos.items()}
-        return _Taken(units, rows, batch.cursors, batch.frame_count)
+        return _Taken(units, rows, batch.cursors, batch.audits, batch.frame_count)
 
     async def _write_once(self, taken: _Taken) -> None:
         try:
@@ -171,7 +193,7 @@ class Writer:
             for did, detail in refused.items():
                 repo = self._repos.by_did[did]
                 repo.sync_status, repo.cause, repo.cause_detail = SyncStatus.ERROR, Cause.REFUSED_BY_DATABASE, detail
-                repo.rev = repo.data = None
+                repo.forget_commits()
                 repo.forget_waiting()
             # Through the same gate as all others: an account may have been hidden while this was written.
             await _save(connection, {actors[did]: repo_rows.capture(self._repos.by_did[did]) for did in refused})
@@ -180,7 +202,9 @@ class Writer:
         return actors
 
     async def _begin(self, connection: asyncpg.Connection, taken: _Taken) -> dict[str, int]:
-        """Write repositories and cursors, and number every account of the batch."""
+        """Write repositories and cursors, and number every account of the batch; refuse when another indexer leads."""
+        if await connection.fetchval(_FENCE) != self._epoch:
+            raise Superseded("another indexer has taken the lead")
         actors: dict[str, int] = {}
         unknown: set[str] = set()
         for did in {*taken.rows, *(unit.did for unit in taken.units)}:
@@ -192,7 +216,16 @@ class Writer:
         actors |= await actor_ids(connection, unknown)
         await _save(connection, {actors[did]: row for did, row in taken.rows.items()})
         for move in taken.cursors:
-            await connection.execute(_MOVE_CURSOR, move.host, move.endpoint, move.seq, _instant(move.event_time))
+            instant = _instant(move.event_time)
+            if (
+                await connection.fetchval(_MOVE_CURSOR, move.host, move.endpoint, move.seq, instant, move.previous_seq)
+                is None
+            ):
+                raise Superseded(f"the cursor of {move.host} was moved by somebody else")
+        for row in taken.audits:
+            counts = None if row.counts is None else json.dumps(row.counts)
+            await connection.execute(_AUDIT, row.requested_at, row.reason, row.started_at, row.finished_at, counts)
+            await connection.execute(_FORGET_AUDITS)
         return actors
 
     async def _write_units(self, connection: asyncpg.Connection, units: Sequence[Unit], actors: dict[str, int]) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import asyncpg
 
 from database.connect import parse_database_url
+from indexer.consumer import StreamSettings
 from indexer.repair import RepairSettings
 from indexer.settings import IndexerSettings
 from plyr.outcome import CommandError
@@ -57,7 +58,7 @@ def settings_for(replay: Replay, settings: Settings) -> Settings:
     """Return settings under which nothing but the replay can be reached."""
     return replace(
         settings,
-        relay_url=replay.url,
+        relay_urls=(replay.url,),
         plc_url=replay.url,
         handle_resolver_url=replay.url,
         allowed_hosts=frozenset({("localhost", replay.port)}),
@@ -68,9 +69,9 @@ def settings_for(replay: Replay, settings: Settings) -> Settings:
 def indexer_settings(replay: Replay) -> IndexerSettings:
     """Return the indexer's settings: from the first frame on, and quick to try again."""
     return IndexerSettings(
-        relay_url=replay.url,
+        relay_urls=(replay.url,),
         namespace=DEFAULT_NAMESPACE,
-        first_cursor=0,
+        stream=StreamSettings(first_cursor=0),
         poll_seconds=0.2,
         repair=RepairSettings(first_retry_seconds=0.2, longest_retry_seconds=2.0),
     )

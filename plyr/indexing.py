@@ -77,7 +77,9 @@ async def index(
 
     async with leadership(url, waits) as is_alone:
         if not is_alone:
-            logger.warning("behind a transaction-pooling proxy nothing keeps a second indexer out: run only one")
+            logger.warning(
+                "behind a transaction-pooling proxy nothing makes a second indexer wait: run only one, the newest wins"
+            )
         # A batch that is lost in a crash comes again from the cursor: both are in one transaction.
         pool_settings = {"synchronous_commit": "off", "application_name": "plyr-indexer"}
         async with (
@@ -86,10 +88,10 @@ async def index(
             assembled(pool, load_catalog(settings), ways, indexer_settings) as indexer,
             asyncio.TaskGroup() as group,
         ):
-            logger.info("plyr.index relay=%s repos=%s", settings.relay_url, len(indexer.repos.by_did))
+            logger.info("plyr.index relay=%s repos=%s", ",".join(settings.relay_urls), len(indexer.repos.by_did))
             if shows_progress:
                 group.create_task(_watch(indexer), name="progress")
-            group.create_task(run_indexer(indexer, pool, ways, indexer_settings), name="indexer")
+            group.create_task(run_indexer(indexer, indexer_settings), name="indexer")
 
 
 async def _watch(indexer: Indexer) -> None:

@@ -17,6 +17,7 @@ import uvloop
 
 from atprotocol.errors import NetworkError, ProtocolError
 from database.postgres_binaries import EmbeddedPostgresError
+from indexer.leadership import Superseded
 from plyr import telemetry
 from plyr.outcome import CommandError, ExitCode
 from plyr.settings import Settings
@@ -111,6 +112,8 @@ def _sentence(error: BaseException) -> str | None:
             return f"the database refuses: {error}. Give the user of PLYR_DATABASE_URL the rights that it lacks."
         case asyncpg.PostgresConnectionError() | asyncpg.CannotConnectNowError() | asyncpg.AdminShutdownError():
             return f"the database went away: {error}"
+        case Superseded():
+            return f"{error}: this one ends"
         case NetworkError() | ProtocolError():
             return f"{type(error).__name__}: {error}"
         case _:

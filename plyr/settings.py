@@ -38,7 +38,7 @@ class Settings:
     `handle_resolver_url` replaces DNS and HTTPS there. `hostname` is the public name, and so the service's DID.
     """
 
-    relay_url: str = DEFAULT_RELAY_URL
+    relay_urls: tuple[str, ...] = (DEFAULT_RELAY_URL,)
     plc_url: str = DEFAULT_PLC_URL
     namespace: str = DEFAULT_NAMESPACE
     host: str = DEFAULT_HOST
@@ -70,7 +70,7 @@ class Settings:
 
 def read_settings(
     *,
-    relay: str | None = None,
+    relay: Iterable[str] | None = None,
     plc: str | None = None,
     port: int | None = None,
     host: str | None = None,
@@ -89,16 +89,15 @@ def read_settings(
         # An empty variable is one that is not set: that is how composed deployments leave things out.
         return flag if flag is not None else given.get(name, "").strip() or default
 
-    relay_url = _web_url(
-        _url(value("PLYR_RELAY_URL", relay, DEFAULT_RELAY_URL) or "", "--relay", "PLYR_RELAY_URL", ws=True)
-    )
+    relays = list(relay or ()) or (value("PLYR_RELAY_URL") or DEFAULT_RELAY_URL).replace(",", " ").split()
+    relay_urls = tuple(dict.fromkeys(_web_url(_url(each, "--relay", "PLYR_RELAY_URL", ws=True)) for each in relays))
     plc_url = _url(value("PLYR_PLC_URL", plc, DEFAULT_PLC_URL) or "", "--plc", "PLYR_PLC_URL")
     resolver = value("PLYR_HANDLE_RESOLVER_URL")
     wanted_dir = value("PLYR_DATA_DIR", str(data_dir) if data_dir is not None else None)
     allowed = list(allow_host or ()) or (value("PLYR_ALLOWED_HOSTS") or "").replace(",", " ").split()
     database_url, token = value("PLYR_DATABASE_URL"), value("LOGFIRE_TOKEN")
     return Settings(
-        relay_url=relay_url,
+        relay_urls=relay_urls,
         plc_url=plc_url,
         namespace=_namespace(value("PLYR_NAMESPACE", None, DEFAULT_NAMESPACE) or ""),
         host=value("PLYR_HOST", host, DEFAULT_HOST) or "",
@@ -107,7 +106,7 @@ def read_settings(
         data_dir=Path(wanted_dir).expanduser().absolute() if wanted_dir else None,
         database_url=_database_url(database_url),
         allowed_hosts=frozenset(_host_and_port(text) for text in allowed)
-        | _own_hosts(relay_url, plc_url, *([resolver] if resolver else [])),
+        | _own_hosts(*relay_urls, plc_url, *([resolver] if resolver else [])),
         handle_resolver_url=_url(resolver, None, "PLYR_HANDLE_RESOLVER_URL") if resolver else None,
         trusted_proxy_hops=_hops(value("PLYR_TRUSTED_PROXY_HOPS", None, "0") or ""),
         log_level=_log_level(value("PLYR_LOG_LEVEL", log_level, "info") or ""),

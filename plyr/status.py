@@ -1,14 +1,16 @@
 """What the database says of the indexing: cursors, repositories, records. Reads only, and starts nothing.
 
 The JSON form is an interface: names are added, never changed. `idle` is true when every repository that can be
-synchronized is, no request waits, and no handle is unchecked.
+synchronized is, no request or audit waits, and no handle is unchecked.
 """
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 
+from indexer.verdicts import share_of_same
 from plyr.rendering import columns
 
 # A source that names a time at the end of the calendar has named none.
@@ -38,9 +40,14 @@ _REJECTED = """
     ORDER BY 4 DESC, 1, 2, 3
     LIMIT 100
 """
+_AUDITS = """
+    SELECT requested_at, reason, finished_at, counts FROM network.audits
+    WHERE requested_at = (SELECT max(requested_at) FROM network.audits WHERE finished_at IS NOT NULL)
+"""
 _REST = """
     SELECT (SELECT count(*) FROM plyr.sync_requests WHERE taken_at IS NULL) AS waiting_requests,
            (SELECT count(*) FROM plyr.takedowns) AS takedowns,
+           (SELECT count(*) FROM network.audits WHERE finished_at IS NULL) AS open_audits,
            (SELECT count(*) FROM network.undecodable_frames) AS undecodable_frames,
            (SELECT version_num FROM public.migrations) AS schema
 """
@@ -55,6 +62,7 @@ async def read_status(connection: asyncpg.Connection, now: datetime | None = Non
         repos = await connection.fetch(_REPOS)
         records = await connection.fetch(_RECORDS)
         rejected = await connection.fetch(_REJECTED)
+        last_audit = await connection.fetchrow(_AUDITS)
         rest = await connection.fetchrow(_REST)
     assert rest is not None
     present = now or datetime.now(UTC)
@@ -86,10 +94,12 @@ async def read_status(connection: asyncpg.Connection, now: datetime | None = Non
         "handles": {"verified": sum(row["verified_handles"] for row in repos), "unchecked": unchecked},
         "records": {row["collection"]: {"accepted": row["accepted"], "rejected": row["rejected"]} for row in records},
         "rejected": [dict(row) for row in rejected],
+        "audit": _audit(last_audit),
+        "audits_open": rest["open_audits"],
         "undecodable_frames": rest["undecodable_frames"],
         "sync_requests_waiting": rest["waiting_requests"],
         "takedowns": rest["takedowns"],
-        "idle": desynchronized == 0 and unchecked == 0 and to_purge == 0 and rest["waiting_requests"] == 0,
+        "idle": not any((desynchronized, unchecked, to_purge, rest["waiting_requests"], rest["open_audits"])),
     }
 
 
@@ -107,6 +117,7 @@ def render(status: Status) -> str:
     if repos["by_cause"]:
         lines += ["", "Not synchronized because of"]
         lines.append(columns([(name, f"{count:,}") for name, count in repos["by_cause"].items()]))
+    lines += ["", _shown_audit(status["audit"], status["audits_open"])]
     lines += ["", "Records"]
     lines.append(
         columns(
@@ -130,6 +141,27 @@ def render(status: Status) -> str:
     lines += ["", f"{status['sync_requests_waiting']:,} requests wait, {status['takedowns']:,} takedowns, "]
     lines[-1] += f"{status['undecodable_frames']:,} undecodable frames; {'idle' if status['idle'] else 'at work'}"
     return "\n".join(lines)
+
+
+def _audit(row: asyncpg.Record | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    counts = json.loads(row["counts"] or "{}")
+    return {
+        "reason": row["reason"],
+        "finished_at": _text(row["finished_at"]),
+        "counts": counts,
+        "share_of_same": share_of_same(counts),
+    }
+
+
+def _shown_audit(audit: dict[str, Any] | None, open_count: int) -> str:
+    under_way = f"; {open_count} asked for or under way" if open_count else ""
+    if audit is None:
+        return f"Audit: none has ended yet{under_way}"
+    share = audit["share_of_same"]
+    compared = "nothing could be compared" if share is None else f"{share:.2%} equal their hosts'"
+    return f"Audit of {audit['finished_at']} ({audit['reason']}): {compared}{under_way}"
 
 
 def _shown_status(row: asyncpg.Record) -> str:

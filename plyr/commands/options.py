@@ -6,7 +6,10 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 Relay: TypeAlias = Annotated[
-    str | None, Parameter(name="--relay", help="Relay, or single PDS, to follow [PLYR_RELAY_URL].")
+    list[str] | None,
+    Parameter(
+        name="--relay", negative="", help="Relay, or PDS, to follow; several are followed at once [PLYR_RELAY_URL]."
+    ),
 ]
 Plc: TypeAlias = Annotated[str | None, Parameter(name="--plc", help="PLC directory to ask [PLYR_PLC_URL].")]
 Port: TypeAlias = Annotated[

@@ -38,7 +38,10 @@ COMMANDS: Final = {
         "Run the indexer alone: follow the network and write what it says.",
         "One indexer works on a database at a time; a second one waits, and says so. The schema must be the newest "
         "(`plyr migrate`). Ends in order on Ctrl-C or SIGTERM, with exit code 0.",
-        ("plyr index", "plyr index --relay https://relay1.us-east.bsky.network"),
+        (
+            "plyr index",
+            "plyr index --relay https://relay1.us-east.bsky.network --relay https://pds.example.com",
+        ),
     ),
     "serve": Command(
         "plyr.commands.up:serve",
@@ -65,6 +68,13 @@ COMMANDS: Final = {
         "One that is not known is tracked from then on. The indexer that runs, or the next one, does it. With --wait, "
         "exit code 1 says that it did not succeed, and why.",
         ("plyr resync did:plc:ewvi7nxzyoun6zhxrhs64oiz --wait",),
+    ),
+    "audit": Command(
+        "plyr.commands.audit:audit",
+        "Compare every repository with its host, and have those that differ fetched anew.",
+        "Asks each host for the latest commit, slowly; what differs is looked at again after --grace seconds and then "
+        "listed. The indexer does the same daily and after every gap. Exit code 1 says that something differed.",
+        ("plyr audit", "plyr audit --dry-run --json | jq .counts"),
     ),
     "reindex": Command(
         "plyr.commands.reindex:reindex",

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from indexer.repair import RepairSettings
 from indexer.settings import IndexerSettings
 from plyr.clusters import own_database
 from plyr.commands.options import AllowHost, DataDir, Host, LogLevel, Plc, Port, Relay
@@ -12,6 +13,9 @@ from plyr.program import run
 from plyr.schema import migrated, require_newest_schema
 from plyr.serving import public_url, serve_appview
 from plyr.settings import Settings, read_settings
+
+# What one of several upstreams has not brought yet another one may, before the repository is fetched for it.
+SEVERAL_PATIENCE_SECONDS = 3.0
 
 
 def up(
@@ -52,7 +56,12 @@ def serve(*, port: Port = None, host: Host = None, data_dir: DataDir = None, log
 
 def indexer_settings(settings: Settings) -> IndexerSettings:
     """Return the indexer's part of the settings."""
-    return IndexerSettings(relay_url=settings.relay_url, namespace=settings.namespace)
+    patience = SEVERAL_PATIENCE_SECONDS if len(settings.relay_urls) > 1 else 0.0
+    return IndexerSettings(
+        relay_urls=settings.relay_urls,
+        namespace=settings.namespace,
+        repair=RepairSettings(patience_seconds=patience),
+    )
 
 
 async def _up(settings: Settings) -> None:
@@ -61,7 +70,9 @@ async def _up(settings: Settings) -> None:
             await migrated(url)
 
             def ready() -> None:
-                print(f"plyr serves {public_url(settings, port_of(sockets))} and follows {settings.relay_url}")
+                print(
+                    f"plyr serves {public_url(settings, port_of(sockets))} and follows {', '.join(settings.relay_urls)}"
+                )
                 print("Ctrl-C ends it; `plyr status` tells how far it is.", flush=True)
 
             async with asyncio.TaskGroup() as group:

@@ -22,19 +22,24 @@ from atprotocol.net.addresses import Policy
 from atprotocol.net.directory import Directory
 from atprotocol.net.handles import HandleVerifier
 from atprotocol.net.http import BoundedClient
+from atprotocol.syntax.did import DID
 from database.connect import create_pool
-from indexer import repo_rows
+from indexer import comparing, repo_rows
+from indexer.audit import Audit, AuditSettings
+from indexer.comparing import ComparingSettings
 from indexer.decisions import SyncStatus
 from indexer.fetching import RealNetwork
-from indexer.growth import Growth
+from indexer.growth import Growth, HostGrowth
 from indexer.handles import Handles
 from indexer.journal import Journal, Position
+from indexer.leadership import take_lead
 from indexer.metrics import Metrics
 from indexer.processor import Processor, Upstream
 from indexer.records import RecordReader
 from indexer.repair import Repair, RepairSettings
 from indexer.requests import Requests
 from indexer.state import Repo
+from indexer.verdicts import HostView
 from indexer.writer import Writer
 
 CATALOG = Catalog.load(Path(__file__).resolve().parents[2] / "lexicons")
@@ -51,6 +56,18 @@ class Limits:
     per_minute: float = 1e9
     burst: int = 1_000_000
     max_repo_bytes: int = 10_000_000
+
+
+class Rerouted:
+    """A network that a test may replace by another at any time."""
+
+    def __init__(self, to: Any) -> None:
+        """Name the network that answers first."""
+        self.to = to
+
+    def __getattr__(self, name: str) -> Any:
+        """Hand everything on."""
+        return getattr(self.to, name)
 
 
 class Harness:
@@ -75,23 +92,49 @@ class Harness:
     async def load(self) -> None:
         """Begin as a process does that just started: with what the database knows."""
         async with self.pool.acquire() as connection:
+            epoch = await take_lead(connection)
             self.repos = await repo_rows.load(connection)
+            stored = await connection.fetchval("SELECT seq FROM network.cursors WHERE host = $1", RELAY.host)
         self.metrics = Metrics()
         self.journal = Journal()
-        self.position = Position(RELAY.host, "com.atproto.sync.subscribeRepos")
+        self.position = Position(RELAY.host, "com.atproto.sync.subscribeRepos", stored_seq=stored)
         self.journal.follow(self.position)
         directory = Directory(self.client, self.server.url, allow_http=True)
         self.network = RealNetwork(
             self.client, directory, self.reader.collections, max_repo_bytes=self.limits.max_repo_bytes
         )
+        self.rerouted = Rerouted(self.network)
         self.woken: set[str] = set()
         growth = Growth(self.limits.per_minute, self.limits.burst, self.now)
+        self.processor = Processor(self.repos, self.journal, self.reader, growth, self.metrics, self.now, self._wake)
         self.repair = Repair(
-            self.repos, self.journal, self.network, self.metrics, self.now, lambda: 0.5, RepairSettings()
+            self.repos,
+            self.journal,
+            self.rerouted,
+            HostGrowth(self.limits.per_minute, self.limits.burst, self.now),
+            self.metrics,
+            self.now,
+            lambda: 0.5,
+            RepairSettings(),
+            self.processor.apply,
         )
         self.repair.wake = self._wake  # type: ignore[method-assign]
-        self.processor = Processor(self.repos, self.journal, self.reader, growth, self.metrics, self.now, self._wake)
-        self.repair.processor = self.processor
+
+        async def look(pds: str, did: DID) -> HostView:
+            return await comparing.look(self.client, pds, did)
+
+        at_once = AuditSettings(quiet_seconds=0, comparing=ComparingSettings(seconds_between=0, grace_seconds=0))
+        self.audit = Audit(
+            self.pool,
+            self.repos,
+            self.journal,
+            look,
+            self.repair.identities,
+            self.metrics,
+            self.now,
+            self._wake,
+            at_once,
+        )
 
         async def no_txt(_: str) -> list[str]:
             return []
@@ -103,7 +146,7 @@ class Harness:
             self.metrics,
             self.now,
         )
-        self.writer = Writer(self.pool, self.journal, self.repos, self.reader, self.metrics, self.now)
+        self.writer = Writer(self.pool, self.journal, self.repos, self.reader, self.metrics, self.now, epoch)
         self.requests = Requests(self.pool, self.repos, self.journal, self._wake)
         for repo in self.repos.by_did.values():
             if repo.sync_status is SyncStatus.DESYNCHRONIZED or (
@@ -140,6 +183,17 @@ class Harness:
             await self.write()
             if not self.woken:
                 return
+
+    async def audited(self) -> dict[str, int]:
+        """Do the audit that was asked for, or one that the test asks for, and return what was found."""
+        if self.audit.is_idle:
+            self.audit.request("test")
+        await self.audit.audit()
+        await self.write()
+        counts: dict[str, int] = json.loads(
+            await self.value("SELECT counts FROM network.audits ORDER BY requested_at DESC LIMIT 1")
+        )
+        return counts
 
     async def verify_handles(self) -> None:
         """Verify the handle of every repository once."""

@@ -9,7 +9,7 @@ from harness import RELAY, TRACK, Harness, harness, synchronized, track
 from atprotocol.errors import NetworkError, StreamRefused
 from atprotocol.net import firehose
 from atprotocol.net.addresses import Policy
-from indexer.consumer import ENDPOINT, Consumer
+from indexer.consumer import ENDPOINT, Consumer, StreamSettings
 
 GUARD_SECONDS = 60
 
@@ -48,14 +48,16 @@ def consumer_of(indexer: Harness, connect: object, first_cursor: int | None = No
         indexer.processor,
         indexer.metrics,
         backoff,
-        indexer._wake,
-        first_cursor,
+        indexer.audit.request,
+        indexer.now,
+        StreamSettings(first_cursor=first_cursor),
     )  # type: ignore[arg-type]
 
 
 async def played(indexer: Harness, *connections: list[bytes | Exception], first_cursor: int | None = None) -> Script:
     """Run a consumer through all these connections, then write what has gathered."""
     script = Script(*connections)
+    await indexer.write()
     consumer = consumer_of(indexer, script.connect, first_cursor)
     running = asyncio.create_task(consumer.run())
     async with asyncio.timeout(GUARD_SECONDS):
@@ -138,8 +140,9 @@ async def test_an_upstream_that_answers_below_the_cursor_is_asked_three_times_an
     assert script.asked[:5] == [1, cursor, cursor, cursor, None]
     assert await stored(indexer) == 3
     assert await indexer.rows("SELECT seq FROM network.cursor_history") == [(cursor,)]
-    row = await indexer.repo(account)
-    assert (row["sync_status"], row["cause"]) == ("desynchronized", "upstream-restarted")
+    assert await audits(indexer) == ["relay.test restarted its numbering"]
+    assert await indexer.audited() == {"same": 1}
+    assert (await indexer.repo(account))["sync_status"] == "synchronized"
 
 
 def others_at(indexer: Harness, seq: int) -> bytes:
@@ -168,18 +171,30 @@ async def test_a_future_cursor_is_kept_as_history_and_the_stream_goes_on_live(in
     assert script.asked[:2] == [1, None]
     assert await indexer.rows("SELECT seq, reason FROM network.cursor_history") == [(1, "it says FutureCursor")]
     assert await stored(indexer) == 7
-    assert (await indexer.repo(account))["cause"] == "upstream-restarted"
-    await indexer.settle()
+    assert await audits(indexer) == ["relay.test restarted its numbering"]
     assert (await indexer.repo(account))["sync_status"] == "synchronized"
 
 
-async def test_an_outdated_cursor_puts_every_repository_in_doubt(indexer: Harness) -> None:
-    account = await synchronized(indexer)
+async def audits(indexer: Harness) -> list[str]:
+    """The reasons of the audits that were asked for, as the database knows them."""
+    return [row[0] for row in await indexer.rows("SELECT reason FROM network.audits ORDER BY requested_at")]
+
+
+async def test_after_an_outdated_cursor_every_repository_is_compared_and_those_that_differ_are_fetched(
+    indexer: Harness,
+) -> None:
+    missed, other = await synchronized(indexer), await synchronized(indexer)
+    missed.commit([("update", TRACK, track("missed"))])
     script = await played(indexer, [world.info_frame("OutdatedCursor"), others_at(indexer, 900)])
 
-    assert script.asked == [1, 900]
-    row = await indexer.repo(account)
-    assert (row["sync_status"], row["cause"]) == ("desynchronized", "outdated-cursor")
+    assert script.asked == [2, 900]
+    assert await audits(indexer) == ["relay.test says OutdatedCursor"]
+    assert await indexer.audited() == {"same": 1, "behind": 1}
+    assert (await indexer.repo(missed))["cause"] == "audit"
+    assert (await indexer.repo(other))["sync_status"] == "synchronized"
+    await indexer.settle()
+    assert await indexer.titles() == ["One", "missed"]
+    assert indexer.server.requests["getRepo"] == 1
 
 
 async def test_after_another_error_frame_the_connection_is_made_anew(indexer: Harness) -> None:
@@ -318,9 +333,8 @@ async def test_of_frames_that_cannot_be_decoded_so_many_are_kept_and_no_more(ind
 
 async def test_another_upstreams_numbers_do_not_hide_what_this_one_says_of_accounts(indexer: Harness) -> None:
     account = await synchronized(indexer)
-    indexer.repos.by_did[account.did].account_seq = 9_000_000_000
-    await indexer.pool.execute("UPDATE network.cursors SET host = 'another.relay.test'")
-    indexer.journal.touch(indexer.repos.by_did[account.did])
+    repo = indexer.repos.by_did[account.did]
+    repo.account_seq, repo.account_host = 9_000_000_000, "another.relay.test"
     away = indexer.world.account_frame(account, False, "deactivated")
     await played(indexer, [away])
 
@@ -338,7 +352,7 @@ async def test_a_restart_of_the_upstream_and_its_marks_are_stored_together(index
 
     # Here the process dies: what says that a gap was seen must not be half stored.
     assert (await indexer.repo(account))["sync_status"] == "synchronized"
-    assert await stored(indexer) == 1
+    assert (await stored(indexer), await audits(indexer)) == (1, [])
 
 
 async def test_after_a_gap_not_even_a_repository_that_only_awaits_its_identity_is_believed(indexer: Harness) -> None:
@@ -346,6 +360,7 @@ async def test_after_a_gap_not_even_a_repository_that_only_awaits_its_identity_i
     indexer.feed(indexer.world.identity_frame(account))
     account.commit([("update", TRACK, track("missed"))])
     await played(indexer, [world.info_frame("OutdatedCursor"), others_at(indexer, 900)])
+    await indexer.audited()
     await indexer.settle()
 
     assert await indexer.titles() == ["missed"]

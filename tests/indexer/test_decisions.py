@@ -96,7 +96,9 @@ def test_a_sync_opens_even_what_had_been_given_up(status: SyncStatus, active: bo
     [
         (LATER, HERE, Verify()),
         (LATER, ELSEWHERE, Desynchronize(Cause.SYNC)),
-        (STORED, ELSEWHERE, Ignore(Ignored.REPLAYED)),
+        (STORED, ELSEWHERE, Desynchronize(Cause.FORK)),
+        (STORED, HERE, Ignore(Ignored.REPLAYED)),
+        (EARLIER, ELSEWHERE, Ignore(Ignored.REPLAYED)),
         (EARLIER, HERE, Ignore(Ignored.REPLAYED)),
     ],
 )
@@ -115,7 +117,17 @@ def test_a_verified_sync_of_a_repository_that_was_never_read_has_it_fetched() ->
     [(None, 0, Verify()), (7, 8, Verify()), (7, 7, Ignore(Ignored.REPLAYED)), (7, 6, Ignore(Ignored.REPLAYED))],
 )
 def test_an_account_event_counts_once(known: int | None, seq: int, decision: Decision) -> None:
-    assert decide_account(replace(SYNCHRONIZED, account_seq=known), account(seq)) == decision
+    repo = replace(SYNCHRONIZED, account_seq=known, account_host="relay.test")
+    assert decide_account(repo, account(seq), "relay.test", decides=True) == decision
+    assert decide_account(repo, account(seq), "other.test", decides=True) == Verify(), "another host counts anew"
+
+
+@pytest.mark.parametrize(
+    ("active", "decision"), [(True, Ignore(Ignored.UNCHANGED)), (False, Desynchronize(Cause.CONTRADICTED))]
+)
+def test_an_upstream_that_does_not_decide_can_only_have_the_host_asked(active: bool, decision: Decision) -> None:
+    repo = replace(SYNCHRONIZED, account_seq=7, account_host="relay.test")
+    assert decide_account(repo, account(1, active=active), "witness.test", decides=False) == decision
 
 
 @pytest.mark.parametrize(
@@ -177,16 +189,15 @@ def test_only_a_deleted_account_is_gone_for_good(active: bool, status: str | Non
 
 
 def test_what_may_keep_its_chain_is_never_a_reason_to_doubt_the_stored_tree() -> None:
-    """A commit that was lost, refused or contradicted breaks the chain: only then must the repository be fetched."""
+    """What was never seen, or cannot be read, is in no commit that waits: then the repository must be fetched."""
     breaks_the_chain = {
-        Cause.NEW, Cause.SYNC, Cause.REACTIVATED, Cause.BROKEN_CHAIN, Cause.PARTIAL_PROOF, Cause.BAD_COMMIT,
-        Cause.OVERFLOW, Cause.OUTDATED_CURSOR, Cause.UPSTREAM_RESTARTED, Cause.REQUESTED,
+        Cause.NEW, Cause.SYNC, Cause.REACTIVATED, Cause.BAD_COMMIT, Cause.OVERFLOW, Cause.AUDIT, Cause.FORK,
+        Cause.REQUESTED,
     }  # fmt: skip
     assert CHAIN_KEEPING_CAUSES.isdisjoint(breaks_the_chain)
 
 
 def test_after_a_gap_in_the_stream_the_identity_and_the_status_are_asked_for() -> None:
     """An #identity and an #account may have been in it."""
-    gaps = {Cause.OUTDATED_CURSOR, Cause.UPSTREAM_RESTARTED}
-    assert gaps <= IDENTITY_CAUSES
-    assert gaps <= STATUS_CAUSES
+    assert Cause.AUDIT in IDENTITY_CAUSES
+    assert Cause.AUDIT in STATUS_CAUSES

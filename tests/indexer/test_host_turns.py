@@ -10,7 +10,7 @@ def woken() -> list[str]:
 
 @pytest.fixture
 def turns(woken: list[str]) -> HostTurns:
-    return HostTurns(1, woken.append)
+    return HostTurns(1, lambda name, _: woken.append(name), lambda: 0.0, lambda: 0.5)
 
 
 def test_who_is_held_back_is_woken_in_order_as_turns_are_given_back(turns: HostTurns, woken: list[str]) -> None:

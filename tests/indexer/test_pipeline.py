@@ -4,6 +4,8 @@ import pytest
 import world
 from harness import TRACK, Harness, comment, harness, like, playlist, publish, synchronized, track
 
+from indexer.accounts import PURGE_AFTER
+
 
 @pytest.fixture
 async def indexer(database_url: str) -> AsyncIterator[Harness]:
@@ -249,7 +251,7 @@ async def test_silence_for_long_confirms_a_deletion_too(indexer: Harness) -> Non
     await indexer.settle(rounds=2)
     assert await indexer.titles() == ["One"]
 
-    indexer.clock_offset = indexer.repair._settings.purge_after
+    indexer.clock_offset = PURGE_AFTER
     await indexer.settle()
     assert await indexer.titles() == []
 

@@ -5,7 +5,7 @@ import world
 from harness import Harness, harness
 
 from atprotocol.errors import NetworkError
-from indexer.program import origin_of, upstream_of
+from indexer.upstreams import origin_of, upstream_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from plyr.settings import DEFAULT_PLC_URL, DEFAULT_RELAY_URL, Settings, read_set
 
 def test_without_anything_the_live_network_is_followed_with_a_database_of_our_own() -> None:
     settings = read_settings(environment={})
-    assert (settings.relay_url, settings.plc_url) == (DEFAULT_RELAY_URL, DEFAULT_PLC_URL)
+    assert (settings.relay_urls, settings.plc_url) == ((DEFAULT_RELAY_URL,), DEFAULT_PLC_URL)
     assert (settings.host, settings.port, settings.namespace) == ("127.0.0.1", 8001, "fm.plyr")
     assert settings.database_url is None
     assert settings.is_live
@@ -20,7 +20,7 @@ def test_a_flag_wins_over_the_environment_and_the_environment_over_the_default()
     environment = {"PLYR_PORT": "9000", "PLYR_RELAY_URL": "https://one.example.com", "PLYR_DATA_DIR": "/one"}
     assert read_settings(environment=environment).port == 9000
     settings = read_settings(environment=environment, port=9001, data_dir=Path("/two"))
-    assert (settings.port, settings.relay_url, settings.data_dir) == (9001, "https://one.example.com", Path("/two"))
+    assert (settings.port, settings.relay_urls, settings.data_dir) == (9001, ("https://one.example.com",), Path("/two"))
 
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
@@ -29,15 +29,15 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
 
 
 def test_a_relay_may_be_named_by_its_stream() -> None:
-    settings = read_settings(environment={}, relay="wss://relay.example.com/")
-    assert settings.relay_url == "https://relay.example.com"
+    settings = read_settings(environment={}, relay=["wss://relay.example.com/"])
+    assert settings.relay_urls == ("https://relay.example.com",)
     assert settings.is_live
 
 
 def test_a_relay_of_a_development_network_is_opened_and_nothing_beside_it() -> None:
     settings = read_settings(
         environment={"PLYR_ALLOWED_HOSTS": "localhost:2583, localhost:2584"},
-        relay="ws://localhost:2470",
+        relay=["ws://localhost:2470"],
         plc="http://127.0.0.1:2582",
     )
     assert settings.allowed_hosts == {

@@ -178,7 +178,7 @@ class Audit:
         """Wait until every stream is live: what differs from a host before that is mostly on its way."""
         try:
             async with asyncio.timeout(self._settings.wait_seconds):
-                while not await self._are_live(self._positions):
+                while not await self._are_live(self._positions.copy()):
                     pass
         except TimeoutError:
             self._metrics.event("indexer.audit_not_live", waited_seconds=self._settings.wait_seconds)

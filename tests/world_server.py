@@ -20,6 +20,7 @@ class WorldServer:
         self.frames: list[tuple[int, bytes]] = []
         self.requests: Counter[str] = Counter()
         self.snapshots: dict[str, bytes] = {}  # a stale repository that is served instead of the present one
+        self.told_revs: dict[str, str] = {}  # what is said of the latest commit instead of its own rev
         self.down: set[str] = set()  # names of endpoints that answer 503
         self.tombstoned: set[str] = set()
         self.is_pds = False
@@ -106,6 +107,17 @@ class WorldServer:
             )
         content = self.snapshots.get(account.did) or account.export()
         return web.Response(body=content, content_type="application/vnd.ipld.car")
+
+    async def _getLatestCommit(self, request: web.Request) -> web.Response:  # noqa: N802
+        account = self._account(request)
+        if isinstance(account, web.Response):
+            return account
+        if not account.active:
+            return web.json_response(
+                {"error": f"Repo{(account.status or 'deactivated').title()}", "message": ""}, status=400
+            )
+        rev = self.told_revs.get(account.did, account.rev)
+        return web.json_response({"cid": world.cid_text(account.head), "rev": rev})
 
     async def _getRepoStatus(self, request: web.Request) -> web.Response:  # noqa: N802
         account = self._account(request)

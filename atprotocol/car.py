@@ -9,7 +9,7 @@ Source: https://atproto.com/specs/repository#car-file-serialization
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import libipld
 
@@ -37,9 +37,26 @@ def read_car(content: bytes) -> Car:
     length, position = _varint(content, 0)
     end = position + length
     root = _header_root(content[position:end], length)
+    blocks = _blocks_from(content, end)
+    if root not in blocks:
+        raise EncodingError("the CAR lacks the block of its root")
+    return Car(root, blocks)
+
+
+def read_blocks(content: bytes) -> dict[bytes, bytes]:
+    """Return the blocks by CID of a CAR that is only their wrapping: what roots it names, if any, means nothing.
+
+    Raises EncodingError for any other violation.
+    """
+    length, position = _varint(content, 0)
+    end = position + length
+    _header_roots(content[position:end], length)
+    return _blocks_from(content, end)
+
+
+def _blocks_from(content: bytes, position: int) -> dict[bytes, bytes]:
     size = len(content)
     blocks: dict[bytes, bytes] = {}
-    position = end
     while position < size:
         length = content[position]
         if length < 0x80:
@@ -55,9 +72,7 @@ def read_car(content: bytes) -> Car:
         _check_block(cid, block, length)
         blocks[cid] = block
         position = end
-    if root not in blocks:
-        raise EncodingError("the CAR lacks the block of its root")
-    return Car(root, blocks)
+    return blocks
 
 
 def read_root(file: BinaryIO) -> bytes:
@@ -100,6 +115,16 @@ def _check_block(cid: bytes, block: bytes, length: int) -> None:
 
 
 def _header_root(header: bytes, length: int) -> bytes:
+    roots = _header_roots(header, length)
+    if not roots:
+        raise EncodingError("the CAR header names no root")
+    root = roots[0]
+    if not isinstance(root, bytes) or len(root) != CID_LENGTH or root[:4] != DAG_CBOR_PREFIX:
+        raise EncodingError("the CAR's root is no CID of DAG-CBOR content")
+    return root
+
+
+def _header_roots(header: bytes, length: int) -> list[Any]:
     if len(header) != length or length > HEADER_BYTES_LIMIT:
         raise EncodingError("the CAR ends in its header, or the header is too long")
     try:
@@ -109,12 +134,9 @@ def _header_root(header: bytes, length: int) -> bytes:
     if not isinstance(decoded, dict) or decoded.get("version") != 1 or decoded.get("version") is True:
         raise EncodingError("the CAR header is not of version 1")
     roots = decoded.get("roots")
-    if not isinstance(roots, list) or not roots:
+    if not isinstance(roots, list):
         raise EncodingError("the CAR header names no root")
-    root = roots[0]
-    if not isinstance(root, bytes) or len(root) != CID_LENGTH or root[:4] != DAG_CBOR_PREFIX:
-        raise EncodingError("the CAR's root is no CID of DAG-CBOR content")
-    return root
+    return roots
 
 
 def _varint(content: bytes, position: int) -> tuple[int, int]:

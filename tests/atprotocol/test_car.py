@@ -6,7 +6,7 @@ import world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atprotocol.car import Car, iterate_blocks, read_car, read_root
+from atprotocol.car import Car, iterate_blocks, read_blocks, read_car, read_root
 from atprotocol.errors import EncodingError
 
 ROOT = world.encode({"root": True})
@@ -113,3 +113,23 @@ def test_no_changed_byte_goes_unnoticed(data: st.DataObject) -> None:
         return
     assert all(world.cid_of(block, cid[1]) == cid for cid, block in car.blocks.items())
     assert car.root in car.blocks
+
+
+@pytest.mark.parametrize("roots", [[], [world.link(ROOT_CID)], [None]])
+def test_blocks_in_a_wrapping_need_no_root(roots: list[object]) -> None:
+    assert read_blocks(header({"version": 1, "roots": roots}) + section(OTHER_CID, OTHER)) == {OTHER_CID: OTHER}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        header({"version": 1}) + section(OTHER_CID, OTHER),
+        header({"version": 2, "roots": []}) + section(OTHER_CID, OTHER),
+        header({"version": 1, "roots": []}) + section(OTHER_CID, ROOT),
+        header({"version": 1, "roots": []}) + section(OTHER_CID, OTHER)[:-1],
+    ],
+)
+def test_a_wrapping_is_held_to_everything_else(content: bytes) -> None:
+    with pytest.raises(EncodingError):
+        read_blocks(content)

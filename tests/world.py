@@ -47,6 +47,11 @@ def cid_text(cid: bytes) -> str:
     return "b" + base64.b32encode(cid).decode().lower().rstrip("=")
 
 
+def cid_from_text(text: str) -> bytes:
+    """Return the CID in a base32 text."""
+    return base64.b32decode(text[1:].upper() + "=" * (-len(text[1:]) % 8))
+
+
 def link(cid: bytes) -> cbor2.CBORTag:
     """Return a link to a CID, as it stands in records and frames."""
     return cbor2.CBORTag(42, b"\0" + cid)
@@ -73,9 +78,9 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-def car(root: bytes, blocks: Mapping[bytes, bytes] | Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return a CAR v1 of these blocks, in the given order."""
-    header = encode({"roots": [link(root)], "version": 1})
+def car(root: bytes | None, blocks: Mapping[bytes, bytes] | Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a CAR v1 of these blocks, in the given order; with a root or none."""
+    header = encode({"roots": [link(root)] if root is not None else [], "version": 1})
     pairs = blocks.items() if isinstance(blocks, Mapping) else blocks
     return varint(len(header)) + header + b"".join(varint(len(cid) + len(block)) + cid + block for cid, block in pairs)
 

@@ -6,6 +6,7 @@ were sent so far with replay from a cursor. What the network does wrong is told 
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 import world
 from aiohttp import web
@@ -24,9 +25,16 @@ class WorldServer:
         self.down: set[str] = set()  # names of endpoints that answer 503
         self.tombstoned: set[str] = set()
         self.is_pds = False
+        self.sparse = False  # whether parts of repositories are served; the following is about these
+        self.withheld: set[bytes] = set()  # blocks that are not found, and left out of proofs
+        self.left_out: set[bytes] = set()  # blocks that are left out of answers without a word
+        self.forged: dict[bytes, bytes] = {}  # other contents under the CIDs of blocks
+        self.refusals: dict[str, tuple[int, str, str]] = {}  # by name of the method: status, error, message
+        self.answered: Callable[[str], None] = lambda _: None  # called with the name once an answer is made
         self.port = 0
         self._new = asyncio.Condition()
         self._sockets: set[web.WebSocketResponse] = set()
+        self._blocks: dict[str, tuple[bytes, dict[bytes, bytes]]] = {}
         self._runner: web.AppRunner | None = None
 
     @property
@@ -80,10 +88,14 @@ class WorldServer:
         self.requests[name] += 1
         if name in self.down:
             return web.json_response({"error": "Unavailable", "message": "down"}, status=503)
-        handler = getattr(self, f"_{name}", None)
+        if name in self.refusals:
+            status, error, message = self.refusals[name]
+            return web.json_response({"error": error, "message": message}, status=status, headers={"Retry-After": "7"})
+        handler = getattr(self, f"_{name}", None) if self.sparse or name not in ("getRecord", "getBlocks") else None
         if handler is None:
             return web.json_response({"error": "MethodNotImplemented", "message": nsid}, status=501)
         response: web.StreamResponse = await handler(request)
+        self.answered(name)
         return response
 
     def _account(self, request: web.Request) -> world.Account | web.Response:
@@ -92,19 +104,23 @@ class WorldServer:
             return web.json_response({"error": "RepoNotFound", "message": "no such repo"}, status=400)
         return account
 
+    def _active(self, request: web.Request) -> world.Account | web.Response:
+        account = self._account(request)
+        if isinstance(account, web.Response) or account.active:
+            return account
+        return web.json_response(
+            {"error": f"Repo{(account.status or 'deactivated').title()}", "message": ""}, status=400
+        )
+
     async def _describeServer(self, _: web.Request) -> web.Response:  # noqa: N802
         if not self.is_pds:
             return web.json_response({"error": "MethodNotImplemented", "message": ""}, status=501)
         return web.json_response({"did": "did:web:localhost", "availableUserDomains": [".world.test"]})
 
     async def _getRepo(self, request: web.Request) -> web.Response:  # noqa: N802
-        account = self._account(request)
+        account = self._active(request)
         if isinstance(account, web.Response):
             return account
-        if not account.active:
-            return web.json_response(
-                {"error": f"Repo{(account.status or 'deactivated').title()}", "message": ""}, status=400
-            )
         content = self.snapshots.get(account.did) or account.export()
         return web.Response(body=content, content_type="application/vnd.ipld.car")
 
@@ -118,6 +134,42 @@ class WorldServer:
             )
         rev = self.told_revs.get(account.did, account.rev)
         return web.json_response({"cid": world.cid_text(account.head), "rev": rev})
+
+    def _blocks_of(self, account: world.Account) -> dict[bytes, bytes]:
+        """Return what there is of a repository at this moment; a commit does away with what it replaces."""
+        head, blocks = self._blocks.get(account.did, (b"", {}))
+        if head != account.head:
+            records = [world.encode(record) for record in account.records.values()]
+            blocks = {account.head: account.head_block} | account.tree.blocks
+            blocks |= {world.cid_of(block): block for block in records}
+            self._blocks[account.did] = account.head, blocks
+        return blocks
+
+    def _car(self, account: world.Account, root: bytes | None, cids: list[bytes]) -> web.Response:
+        blocks = self._blocks_of(account)
+        pairs = [(cid, self.forged.get(cid, blocks[cid])) for cid in cids if cid not in self.withheld | self.left_out]
+        return web.Response(body=world.car(root, pairs), content_type="application/vnd.ipld.car")
+
+    async def _getRecord(self, request: web.Request) -> web.Response:  # noqa: N802
+        account = self._active(request)
+        if isinstance(account, web.Response):
+            return account
+        path = f"{request.query['collection']}/{request.query['rkey']}"
+        record = account.records.get(path)
+        cids = [account.head, *account.tree.path_to(path.encode())]
+        cids += [world.cid_of(world.encode(record))] if record is not None else []
+        return self._car(account, account.head, cids)
+
+    async def _getBlocks(self, request: web.Request) -> web.Response:  # noqa: N802
+        account = self._active(request)
+        if isinstance(account, web.Response):
+            return account
+        cids = [world.cid_from_text(text) for text in request.query.getall("cids")]
+        missing = [cid for cid in cids if cid not in self._blocks_of(account) or cid in self.withheld]
+        if missing:
+            message = f"Could not find cids: {','.join(map(world.cid_text, missing))}"
+            return web.json_response({"error": "InvalidRequest", "message": message}, status=400)
+        return self._car(account, None, cids)
 
     async def _getRepoStatus(self, request: web.Request) -> web.Response:  # noqa: N802
         account = self._account(request)

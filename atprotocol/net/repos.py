@@ -8,7 +8,7 @@ Source: https://atproto.com/specs/sync
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ async def get_repo(
 
     Raises RepoGone, ResponseTooLarge, ForbiddenAddress or RepoUnavailable.
     """
-    url = _xrpc(pds, "com.atproto.sync.getRepo", did=did)
+    url = xrpc_url(pds, "com.atproto.sync.getRepo", did=did)
     with tempfile.NamedTemporaryFile(prefix="repo-", suffix=".car", dir=spool_dir) as file:
         size_bytes = 0
         answered_by = url
@@ -79,7 +79,7 @@ async def get_repo(
             async with client.stream(url, max_bytes=max_bytes, timeout_seconds=REPO_TIMEOUT_SECONDS) as response:
                 if response.status != 200:
                     wait = response.retry_after_seconds
-                    raise _failure(response.status, await response.read_excuse(), url, wait)
+                    raise failure(response.status, await response.read_excuse(), url, wait)
                 answered_by = response.url
                 pending = bytearray()
                 async for piece in response.chunks():
@@ -90,13 +90,13 @@ async def get_repo(
                         pending.clear()
                 await asyncio.to_thread(_finish, file, bytes(pending))
         except NetworkError as error:
-            raise _unavailable(error, url) from error
+            raise unavailable(error, url) from error
         yield RepoFile(Path(file.name), size_bytes, answered_by)
 
 
 async def get_latest_commit(client: BoundedClient, pds: str, did: DID) -> LatestCommit:
     """Return the latest commit as the host tells it. Raises RepoGone or RepoUnavailable."""
-    url = _xrpc(pds, "com.atproto.sync.getLatestCommit", did=did)
+    url = xrpc_url(pds, "com.atproto.sync.getLatestCommit", did=did)
     answer = await _ask(client, url)
     try:
         return LatestCommit(parse_cid(_text(answer, "cid")), parse_tid(_text(answer, "rev")))
@@ -106,7 +106,7 @@ async def get_latest_commit(client: BoundedClient, pds: str, did: DID) -> Latest
 
 async def get_repo_status(client: BoundedClient, host: str, did: DID) -> RepoStatus:
     """Return whether the host serves the repo. Raises RepoGone or RepoUnavailable."""
-    url = _xrpc(host, "com.atproto.sync.getRepoStatus", did=did)
+    url = xrpc_url(host, "com.atproto.sync.getRepoStatus", did=did)
     answer = await _ask(client, url)
     active, status, rev = answer.get("active"), answer.get("status"), answer.get("rev")
     if not isinstance(active, bool):
@@ -127,7 +127,7 @@ async def list_repos_by_collection(
     """
     while True:
         asked = {"collection": collection, "limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
-        url = _xrpc(relay, "com.atproto.sync.listReposByCollection", **asked)
+        url = xrpc_url(relay, "com.atproto.sync.listReposByCollection", **asked)
         answer = await _ask(client, url)
         entries, following = answer.get("repos"), answer.get("cursor")
         if not isinstance(entries, list):
@@ -156,24 +156,31 @@ async def _ask(client: BoundedClient, url: str) -> dict[str, Json]:
     try:
         response = await client.get(url, max_bytes=MAX_ANSWER_BYTES)
         if response.status != 200:
-            raise _failure(response.status, response.body, url, response.retry_after_seconds)
+            raise failure(response.status, response.body, url, response.retry_after_seconds)
         answer = response.json()
     except NetworkError as error:
-        raise _unavailable(error, url) from error
+        raise unavailable(error, url) from error
     if not isinstance(answer, dict):
         raise RepoUnavailable(f"{url}: no object in the answer")
     return answer
 
 
-def _failure(status: int, body: bytes, url: str, retry_after_seconds: float | None) -> RepoGone | RepoUnavailable:
+def failure(status: int, body: bytes, url: str, retry_after_seconds: float | None) -> RepoGone | RepoUnavailable:
+    """Return what an answer other than 200 means for the repo, whatever was asked of it."""
+    name, message = error_of(body)
+    if status < 500 and name in _GONE:
+        return RepoGone(name, message)
+    return RepoUnavailable(f"{url}: status {status}", retry_after_seconds=retry_after_seconds)
+
+
+def error_of(body: bytes) -> tuple[str, str]:
+    """Return the name and the message of an XRPC error, both empty where the body is none."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        answer = None
+        return "", ""
     name = answer.get("error") if isinstance(answer, dict) else None
-    if status < 500 and isinstance(name, str) and name in _GONE:
-        return RepoGone(name, str(answer.get("message", ""))[:200])
-    return RepoUnavailable(f"{url}: status {status}", retry_after_seconds=retry_after_seconds)
+    return (name, str(answer.get("message", ""))[:200]) if isinstance(name, str) else ("", "")
 
 
 def _text(answer: Mapping[str, Json], name: str) -> str:
@@ -183,11 +190,12 @@ def _text(answer: Mapping[str, Json], name: str) -> str:
     return value
 
 
-def _xrpc(origin: str, method: str, **parameters: str) -> str:
-    return f"{origin.rstrip('/')}/xrpc/{method}?{urlencode(parameters, safe=':')}"
+def xrpc_url(origin: str, method: str, **parameters: str | Sequence[str]) -> str:
+    """Return the URL of a query; a parameter of several values is repeated."""
+    return f"{origin.rstrip('/')}/xrpc/{method}?{urlencode(parameters, doseq=True, safe=':')}"
 
 
-def _unavailable(error: NetworkError, url: str) -> NetworkError:
+def unavailable(error: NetworkError, url: str) -> NetworkError:
     """Return the error itself where its kind says more than that the repo is unavailable."""
     if type(error) is not NetworkError:
         return error

@@ -144,14 +144,17 @@ async def test_no_block_is_asked_for_twice(host: Host) -> None:
 
 
 def change_after(host: Host, method: str, times: int) -> list[str]:
-    """Write to the account after so many answers of a method; return the list of the revs that come of it."""
+    """Change a record after so many answers of a method; return the list of the revs that come of it."""
+    tree = host.account.tree
+    proved = {cid for name in OURS for cid in tree.path_to(f"{name}/self".encode())}
+    # In a node that no proof of another key brings along.
+    tracks = [path for path in host.account.records if path.startswith("a.b.track/")]
+    path = next(path for path in tracks if tree.path_to(path.encode())[-1] not in proved)
     revs: list[str] = []
 
     def write(answered: str) -> None:
         if answered == method and len(revs) < times:
-            # Amid the others, where no proof of another key leads.
-            path = f"a.b.track/{rkey(15)}-{len(revs)}"
-            revs.append(host.account.commit([("create", path, track(path))]).rev)
+            revs.append(host.account.commit([("update", path, track(str(len(revs))))]).rev)
 
     host.server.answered = write
     return revs

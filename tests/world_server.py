@@ -154,6 +154,9 @@ class WorldServer:
         account = self._active(request)
         if isinstance(account, web.Response):
             return account
+        if account.did in self.snapshots:
+            # More than the proof, so nothing else is asked for.
+            return web.Response(body=self.snapshots[account.did], content_type="application/vnd.ipld.car")
         path = f"{request.query['collection']}/{request.query['rkey']}"
         record = account.records.get(path)
         cids = [account.head, *account.tree.path_to(path.encode())]

@@ -243,9 +243,12 @@ async def harness(
     limits: Limits | None = None,
     catalog: Catalog = CATALOG,
     namespace: str = NAMESPACE,
+    *,
+    sparse: bool = False,
 ) -> AsyncIterator[Harness]:
-    """Give a loaded harness for a world that is served on a real socket."""
+    """Give a loaded harness for a world that is served on a real socket, by hosts that give parts of repositories or not."""
     server = WorldServer(network)
+    server.sparse = sparse
     await server.start()
     policy = Policy(frozenset({("localhost", server.port)}), allow_http=True)
     pool = await create_pool(database_url, role="plyr_indexer", maximum=4)

@@ -7,9 +7,9 @@ from harness import TRACK, Harness, comment, harness, like, playlist, publish, s
 from indexer.accounts import PURGE_AFTER
 
 
-@pytest.fixture
-async def indexer(database_url: str) -> AsyncIterator[Harness]:
-    async with harness(database_url, world.World(3)) as made:
+@pytest.fixture(params=["whole", "sparse"])
+async def indexer(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    async with harness(database_url, world.World(3), sparse=request.param == "sparse") as made:
         yield made
 
 

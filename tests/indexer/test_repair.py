@@ -24,9 +24,9 @@ from indexer.snapshot import read_snapshot
 from indexer.state import Repo, Repos
 
 
-@pytest.fixture
-async def indexer(database_url: str) -> AsyncIterator[Harness]:
-    async with harness(database_url, world.World(6)) as made:
+@pytest.fixture(params=["whole", "sparse"])
+async def indexer(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    async with harness(database_url, world.World(6), sparse=request.param == "sparse") as made:
         yield made
 
 
@@ -61,6 +61,17 @@ def meanwhile(indexer: Harness) -> Meanwhile:
     made = Meanwhile(indexer.network)
     indexer.rerouted.to = made
     return made
+
+
+async def test_a_repair_fetches_the_whole_only_from_a_host_that_gives_no_parts(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    publish(indexer, account, ("update", TRACK, track("Two")), ("create", OTHER, track("Three")))
+    indexer.feed(indexer.world.sync_frame(account))
+    await indexer.settle()
+
+    assert await indexer.titles() == ["Three", "Two"]
+    assert (indexer.server.requests["getRepo"] == 0) is indexer.server.sparse
+    assert (indexer.server.requests["getBlocks"] > 0) is indexer.server.sparse
 
 
 async def test_a_sync_that_comes_during_the_fetch_is_not_lost(indexer: Harness) -> None:
@@ -292,6 +303,7 @@ def test_a_repository_of_too_many_blocks_or_too_much_of_ours_is_too_large(tmp_pa
 
 async def test_a_spool_that_cannot_be_written_is_no_reason_to_end(indexer: Harness, tmp_path: Path) -> None:
     account = await synchronized(indexer)
+    indexer.server.sparse = False  # what comes in parts needs no spool
     indexer.network._spool_dir = tmp_path / "missing"
     indexer.repos.by_did[account.did].desynchronize(Cause.SYNC)
     indexer.woken.add(account.did)

@@ -8,7 +8,7 @@ a node twice. Source: https://atproto.com/specs/repository#mst-structure
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from atprotocol import mst
@@ -56,6 +56,11 @@ class RangeWalk:
             cid = ready.pop()
             below = self._visit(cid, self._wanted.pop(cid), blocks)
             ready.extend(link for link in below if link in blocks)
+
+    @property
+    def found(self) -> Mapping[bytes, bytes]:
+        """Return the value of every key of the ranges that has been met so far, in no order."""
+        return self._entries
 
     def entries(self) -> list[tuple[bytes, bytes]]:
         """Return all (key, value) in the ranges, in order. Raises PartialTree while nodes are wanted."""

@@ -1,12 +1,17 @@
-"""Run benchmarks: `python -m bench` for all, `python -m bench catch-up dense serve` for some; `--json` for scripts."""
+"""Run benchmarks: `python -m bench` for all, `python -m bench dense serve` for some; `--json` for scripts."""
 
 import argparse
 import json
 import platform
 
-from bench import indexing, serving
+from bench import backfill, indexing, serving
 
-BENCHMARKS = {"catch-up": indexing.catch_up, "dense": indexing.dense, "serve": serving.serve}
+BENCHMARKS = {
+    "catch-up": indexing.catch_up,
+    "dense": indexing.dense,
+    "serve": serving.serve,
+    "backfill": backfill.backfill,
+}
 
 
 def main() -> None:

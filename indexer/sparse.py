@@ -1,7 +1,7 @@
 """Fetch only our part of a repository, and prove that it is all of it: its commit and the records of our collections.
 
 The proof of one key brings the commit and a path through the tree; the nodes that may hold keys of our collections are
-then asked for level by level, and the records last. Nothing is believed: every block hashes to its CID, every node is
+then asked for level by level, with the records. Nothing is believed: every block hashes to its CID, every node is
 where the tree's rules put it; the signature is the caller's to check. Whatever keeps this from working although the
 host is well is NotSparse, upon which the caller fetches the whole. Source: https://atproto.com/specs/repository
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from atprotocol.commit import Commit, decode_commit
 from atprotocol.errors import EncodingError, FieldMismatch, ResponseTooLarge
 from atprotocol.net.http import BoundedClient
-from atprotocol.net.repo_blocks import MethodRefused, get_blocks, get_record_proof
+from atprotocol.net.repo_blocks import CIDS_PER_REQUEST, MethodRefused, get_blocks, get_record_proof
 from atprotocol.range_walk import RangeWalk
 from atprotocol.syntax.did import DID
 from indexer.snapshot import Snapshot
@@ -136,15 +136,17 @@ class _Fetching:
             # The path to the other end of our collections at once, rather than one node a round.
             await self._prove(self._collections[-1])
             await asyncio.to_thread(walk.take, self._blocks)
-        while walk.wanted:
-            if not await self._get(walk.wanted):
+        while cids := self._next(walk):
+            if not await self._get(cids):
                 return None
             await asyncio.to_thread(walk.take, self._blocks)
-        entries = walk.entries()
-        lacking = {cid: None for _, cid in entries if cid not in self._blocks}
-        if not await self._get(list(lacking)):
-            return None
-        return Snapshot(commit, {key.decode("ascii"): (cid, self._blocks[cid]) for key, cid in entries})
+        return Snapshot(commit, {key.decode("ascii"): (cid, self._blocks[cid]) for key, cid in walk.entries()})
+
+    def _next(self, walk: RangeWalk) -> list[bytes]:
+        """Return what to ask for: the wanted nodes, with records where the last request has room; at last the records."""
+        nodes = walk.wanted
+        records = list({cid: None for cid in walk.found.values() if cid not in self._blocks})
+        return nodes + records[: -len(nodes) % CIDS_PER_REQUEST] if nodes else records
 
     def _commit(self, head: bytes) -> Commit:
         try:

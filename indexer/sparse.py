@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from atprotocol.commit import Commit, decode_commit
-from atprotocol.errors import EncodingError, FieldMismatch, ResponseTooLarge
+from atprotocol.errors import EncodingError, FieldMismatch, RepoUnavailable, ResponseTooLarge
 from atprotocol.net.http import BoundedClient
 from atprotocol.net.repo_blocks import CIDS_PER_REQUEST, MethodRefused, get_blocks, get_record_proof
 from atprotocol.range_walk import RangeWalk
@@ -32,6 +32,8 @@ class SparseLimits:
     blocks: int = 3000
     # Held in memory, unlike a whole repository.
     size_bytes: int = 8_000_000
+    # As long as a whole one may take; a host could draw out every one of many answers.
+    seconds: float = 600.0
     restarts: int = 3
 
 
@@ -90,8 +92,12 @@ async def fetch_sparse(
     """
     if not collections:
         raise NotSparse("no collections are asked for")
+    limits = limits or SparseLimits()
     try:
-        return await _Fetching(client, pds, did, sorted(collections), limits or SparseLimits()).run()
+        async with asyncio.timeout(limits.seconds):
+            return await _Fetching(client, pds, did, sorted(collections), limits).run()
+    except TimeoutError as error:
+        raise RepoUnavailable(f"{pds}: parts of the repository took longer than {limits.seconds} s") from error
     except MethodRefused as refused:
         raise NotSparse(str(refused), is_lasting=refused.is_lasting) from refused
     except ResponseTooLarge as error:

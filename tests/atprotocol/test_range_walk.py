@@ -130,6 +130,23 @@ def test_in_any_rounds_it_finds_the_same_and_asks_for_no_node_twice_or_in_vain(
     assert set(asked) == visited.cids
 
 
+@pytest.mark.parametrize("gap", [1, 2, 5])
+def test_ranges_that_begin_and_end_at_keys_of_the_tree_need_no_node_in_vain(gap: int) -> None:
+    tree = tree_of(KEYS)
+    bounds = [key.encode() for key in sorted(TALL)]
+    for index in range(len(bounds) - 3 * gap):
+        first, second, third, fourth = bounds[index : index + 3 * gap + 1 : gap]
+        ranges = [(first, second), (third, fourth)]
+        walk = RangeWalk(tree.root, ranges, LIMIT)
+        asked: set[bytes] = set()
+        while walk.wanted:
+            asked.update(walk.wanted)
+            walk.take({cid: tree.blocks[cid] for cid in walk.wanted})
+        visited = Visited(tree.blocks)
+        found = [entry for each in ranges for entry in mst.walk(tree.root, visited, *each)]
+        assert (walk.entries(), asked) == (found, visited.cids)
+
+
 def test_one_round_asks_for_a_whole_level() -> None:
     tree = tree_of(KEYS)
     walk = RangeWalk(tree.root, EVERYTHING, LIMIT)

@@ -8,7 +8,7 @@ import world
 from harness import track
 from world_server import WorldServer
 
-from atprotocol.errors import EncodingError, NetworkError, PartialTree, RepoGone
+from atprotocol.errors import EncodingError, NetworkError, PartialTree, RepoGone, RepoUnavailable
 from atprotocol.net.addresses import Policy
 from atprotocol.net.http import BoundedClient
 from atprotocol.syntax.did import DID
@@ -93,7 +93,7 @@ def host(server: WorldServer, client: BoundedClient, tmp_path: Path) -> Host:
         ours(1),
         ours(60),
         [*foreign(300), *ours(20), *ours(5, "a.c.list"), ("create", "a.b.profile/self", track("me"))],
-        [*ours(8), *ours(8, "a.b.trackx"), *ours(8, "a.b.track.x"), *ours(8, "a.b.tracks"), *ours(8, "a.b.trac")],
+        [*ours(8), *ours(8, "a.b.trackx"), *ours(8, "a.b.track.x"), *ours(8, "a.b.track0"), *ours(8, "a.b.trac")],
         [
             ("create", f"a.b.track/{key}", track(key))
             for key in ("-", "0", "self", "~", "zzzzzzzzz", ":", "a.b-c_d~e:f")
@@ -268,6 +268,13 @@ async def test_a_repository_that_is_mostly_ours_is_not_fetched_in_parts(host: Ho
     assert (await host.parts()).snapshot == host.whole()
 
 
+async def test_a_host_that_draws_out_its_answers_is_to_be_tried_again(host: Host) -> None:
+    host.account.commit(ours(3))
+
+    with pytest.raises(RepoUnavailable):
+        await host.parts(SparseLimits(seconds=0))
+
+
 async def test_without_collections_nothing_is_asked(host: Host) -> None:
     with pytest.raises(NotSparse):
         await fetch_sparse(host.client, host.server.url, host.did, frozenset())
@@ -287,6 +294,10 @@ def test_a_host_without_the_methods_is_remembered_for_a_while_and_not_with_too_m
     for host in ("c", "b", "d"):
         lacking.add(host)
     assert [host for host in "abcd" if host in lacking] == ["b", "d"]
+    lacking = LackingHosts(lambda: now[0], seconds=10, limit=3)
+    for host in ("a", "b", "c", "b"):
+        lacking.add(host)
+    assert [host for host in "abc" if host in lacking] == ["a", "b", "c"]
 
 
 # --- in parts or whole ------------------------------------------------------------------------------------------------

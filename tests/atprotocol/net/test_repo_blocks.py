@@ -137,7 +137,7 @@ async def test_a_repo_that_is_gone_is_told_with_the_reason(pds: RawServer, ask: 
         (error(404, "RecordNotFound"), False),
         (error(400, "RecordNotFound"), False),
         (error(400, "InvalidRequest", "too many"), False),
-        (error(401, "AuthMissing"), False),
+        (error(401, "AuthMissing", "Could not find cids without a token"), False),
         (http_answer(403, b"[]"), False),
     ],
 )

@@ -280,9 +280,10 @@ leadership = Table(
     "leadership",
     metadata,
     Column("single", Boolean, CheckConstraint("single"), primary_key=True, server_default=text("true")),
-    Column("epoch", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False, comment="how often the lead was taken"),
+    Column("batch", BigInteger, nullable=False, server_default=text("0"), comment="the last batch that is written"),
     schema=NETWORK,
-    comment="How often the indexer's lock changed hands: who writes with an older number is refused",
+    comment="What a writer must find as it left it, or it is not the one that leads",
 )
 
 cursor_history = Table(

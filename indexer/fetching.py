@@ -24,6 +24,8 @@ from indexer.sparse import LackingHosts, NotSparse, fetch_sparse
 
 # Read in about 10 ms: not worth another process, nor long enough to be noticed.
 SMALL_REPO_BYTES = 500_000
+# A host that failed when asked for parts is asked for wholes for so long.
+FAILING_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class RealNetwork:
         self._executor: ProcessPoolExecutor | None = None
         self._is_sparse = fetch == "auto"
         self._lacking = LackingHosts(clock)
+        self._failing = LackingHosts(clock, seconds=FAILING_SECONDS)
 
     async def resolve(self, did: DID) -> Identity:
         """Return who a DID is now."""
@@ -101,7 +104,7 @@ class RealNetwork:
 
         A host that fails, or asks to wait, is not asked for more instead.
         """
-        if not self._is_sparse or pds in self._lacking:
+        if not self._is_sparse or pds in self._lacking or pds in self._failing:
             return await self._fetch_whole(pds, did, None)
         try:
             part = await fetch_sparse(self._client, pds, did, self._collections)
@@ -109,6 +112,11 @@ class RealNetwork:
             if reason.is_lasting:
                 self._lacking.add(pds)
             return await self._fetch_whole(pds, did, str(reason))
+        except RepoUnavailable as error:
+            if error.retry_after_seconds is None:
+                # It may be the one method that fails: the next try is the other.
+                self._failing.add(pds)
+            raise
         return Fetched(part.snapshot, part.size_bytes, part.requests, is_sparse=True)
 
     async def _fetch_whole(self, pds: str, did: DID, why: str | None) -> Fetched:

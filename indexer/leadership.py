@@ -8,6 +8,7 @@ holds: there the newest indexer leads and the older one ends, which the caller i
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import asyncpg
 
@@ -20,18 +21,29 @@ POLL_SECONDS = 1.0
 _KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 _LEAD = """
     INSERT INTO network.leadership (epoch) VALUES (1)
-    ON CONFLICT (single) DO UPDATE SET epoch = leadership.epoch + 1 RETURNING epoch
+    ON CONFLICT (single) DO UPDATE SET epoch = leadership.epoch + 1 RETURNING epoch, batch
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A leadership: how many there were, and how many batches all of them have written."""
+
+    epoch: int
+    batch: int
+
+
 class Superseded(Exception):
-    """Another indexer leads: this one must not write any more."""
+    """Another indexer leads, or the database is not as this one left it: it must not write any more."""
 
 
-async def take_lead(connection: asyncpg.Connection) -> int:
-    """Return the number under which to write from now on; with any older one writing is refused."""
-    epoch: int = await connection.fetchval(_LEAD)
-    return epoch
+async def take_lead(connection: asyncpg.Connection) -> Lead:
+    """Return the leadership under which to write from now on; under any older one writing is refused."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL synchronous_commit = on")
+        row = await connection.fetchrow(_LEAD)
+    assert row is not None
+    return Lead(row["epoch"], row["batch"])
 
 
 @asynccontextmanager

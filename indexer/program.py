@@ -78,7 +78,7 @@ async def assembled(
     reader = RecordReader(catalog, settings.namespace)
     async with pool.acquire() as connection:
         # First the lead, then the state: a batch of an older leader is committed by now, or refused.
-        epoch = await take_lead(connection)
+        lead = await take_lead(connection)
         repos = await repo_rows.load(connection)
     metrics, journal = Metrics(), Journal()
     growth = Growth(
@@ -113,7 +113,7 @@ async def assembled(
     upstreams = Upstreams(
         pool, client, outside.policy, repos, reader, journal, processor, repair, audit, growth, metrics, settings
     )
-    writer = Writer(pool, journal, repos, reader, metrics, now, epoch)
+    writer = Writer(pool, journal, repos, reader, metrics, now, lead)
     try:
         yield Indexer(
             repos, reader, journal, writer, processor, repair, handles, requests, audit, upstreams, growth, metrics

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import asyncpg
 import logfire
 
+from indexer.cancellation import cancellations, end_if_cancelled
 from indexer.decisions import Cause
 from indexer.journal import Journal, RequestUnit
 from indexer.state import Repo, Repos
@@ -32,11 +33,13 @@ class Requests:
 
     async def run(self, seconds: float) -> None:
         """Look every so many seconds; a database that does not answer is asked again."""
+        cancelled = cancellations()
         while True:
             try:
                 await self.take()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 logfire.debug("plyr could not be read; the writer will say why")
+                end_if_cancelled(cancelled)
             await asyncio.sleep(seconds)
 
     async def take(self) -> int:

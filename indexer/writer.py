@@ -19,10 +19,11 @@ import logfire
 from atprotocol.errors import InvalidSyntax
 from atprotocol.syntax.datetime import parse_datetime
 from indexer import counters, record_rows, repo_rows
+from indexer.cancellation import cancellations, end_if_cancelled
 from indexer.decisions import Cause, SyncStatus
 from indexer.interning import actor_ids
 from indexer.journal import AuditRow, Batch, CommitUnit, CursorMove, Journal, PurgeUnit, RequestUnit, SnapshotUnit, Unit
-from indexer.leadership import Superseded
+from indexer.leadership import Lead, Superseded
 from indexer.metrics import Metrics
 from indexer.record_rows import Outcome
 from indexer.records import RecordReader
@@ -61,8 +62,9 @@ _MOVE_CURSOR = """
     WHERE stored.seq IN ($5, excluded.seq)
     RETURNING seq
 """
-# Held until the transaction ends: whoever takes the lead meanwhile waits for it, and whoever took it is seen.
-_FENCE = "SELECT epoch FROM network.leadership FOR SHARE"
+# Nothing is written upon a batch that is not there: neither beside another leader, who counts on under a number of its
+# own, nor after a crash in which Postgres forgot the last batches. The row stays locked until the transaction ends.
+_FENCE = "UPDATE network.leadership SET batch = $2::bigint + 1 WHERE epoch = $1 AND batch IN ($2::bigint, $2::bigint + 1) RETURNING batch"
 _AUDIT = """
     INSERT INTO network.audits (requested_at, reason, started_at, finished_at, counts) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (requested_at) DO UPDATE
@@ -97,16 +99,17 @@ class Writer:
         reader: RecordReader,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        epoch: int,
+        lead: Lead,
     ) -> None:
-        """Take the parts; `epoch` is the leadership under which to write. Nothing is written before run() or flush()."""
+        """Take the parts; `lead` is the leadership under which to write. Nothing is written before run() or flush()."""
         self._pool = pool
         self._journal = journal
         self._repos = repos
         self._reader = reader
         self._metrics = metrics
         self._clock = clock
-        self._epoch = epoch
+        self._lead = lead
+        self._batch_number = lead.batch
         # What was taken from the journal and is not known to be committed: nothing later may be written before it.
         self._in_hand: _Taken | None = None
 
@@ -140,6 +143,7 @@ class Writer:
         taken = self._in_hand
         if taken is None:
             return
+        cancelled = cancellations()
         for attempt in itertools.count():
             try:
                 with logfire.span(
@@ -148,9 +152,11 @@ class Writer:
                     await self._write_once(taken)
             except _PASSING_ERRORS as error:
                 self._metrics.database_failed(error)
+                end_if_cancelled(cancelled)
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
             else:
                 self._in_hand = None
+                self._batch_number += 1
                 for unit in taken.units:
                     if isinstance(unit, RequestUnit):
                         unit.is_written = True
@@ -203,8 +209,8 @@ class Writer:
 
     async def _begin(self, connection: asyncpg.Connection, taken: _Taken) -> dict[str, int]:
         """Write repositories and cursors, and number every account of the batch; refuse when another indexer leads."""
-        if await connection.fetchval(_FENCE) != self._epoch:
-            raise Superseded("another indexer has taken the lead")
+        if await connection.fetchval(_FENCE, self._lead.epoch, self._batch_number) is None:
+            raise Superseded("another indexer has taken the lead, or the database lost what was written last")
         actors: dict[str, int] = {}
         unknown: set[str] = set()
         for did in {*taken.rows, *(unit.did for unit in taken.units)}:

@@ -46,10 +46,17 @@ def upgrade() -> None:
     op.create_table(
         "leadership",
         sa.Column("single", sa.Boolean(), server_default=sa.text("true"), nullable=False),
-        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False, comment="how often the lead was taken"),
+        sa.Column(
+            "batch",
+            sa.BigInteger(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="the last batch that is written",
+        ),
         sa.CheckConstraint("single", name=op.f("leadership_single_check")),
         sa.PrimaryKeyConstraint("single", name=op.f("leadership_pkey")),
         schema="network",
-        comment="How often the indexer's lock changed hands: who writes with an older number is refused",
+        comment="What a writer must find as it left it, or it is not the one that leads",
     )
     op.execute("INSERT INTO network.leadership (epoch) VALUES (0)")

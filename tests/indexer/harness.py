@@ -92,7 +92,7 @@ class Harness:
     async def load(self) -> None:
         """Begin as a process does that just started: with what the database knows."""
         async with self.pool.acquire() as connection:
-            epoch = await take_lead(connection)
+            lead = await take_lead(connection)
             self.repos = await repo_rows.load(connection)
             stored = await connection.fetchval("SELECT seq FROM network.cursors WHERE host = $1", RELAY.host)
         self.metrics = Metrics()
@@ -146,7 +146,7 @@ class Harness:
             self.metrics,
             self.now,
         )
-        self.writer = Writer(self.pool, self.journal, self.repos, self.reader, self.metrics, self.now, epoch)
+        self.writer = Writer(self.pool, self.journal, self.repos, self.reader, self.metrics, self.now, lead)
         self.requests = Requests(self.pool, self.repos, self.journal, self._wake)
         for repo in self.repos.by_did.values():
             if repo.sync_status is SyncStatus.DESYNCHRONIZED or (

@@ -188,6 +188,8 @@ class Repair:
             judged = await self.identities.refresh(repo)
         if _needs_repair(repo):
             if not is_signed(repo, fetched):
+                # The key may have changed since it was read, a moment ago.
+                repo.doubt_identity()
                 raise RepairFailed(Cause.BAD_REPO, "the repository is not signed with the account's key")
             failure = self._chains.take_snapshot(repo, fetched, judged)
             if failure is not None:

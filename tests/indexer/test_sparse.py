@@ -395,6 +395,18 @@ async def test_a_repository_that_is_gone_is_not_asked_for_twice(host: Host, stat
 
 
 @pytest.mark.parametrize("method", PARTS)
+async def test_a_host_whose_parts_fail_is_asked_for_the_whole_the_next_time(host: Host, method: str) -> None:
+    host.account.commit([*foreign(100), *ours(30)])
+    host.server.down.add(method)
+    network = host.network()
+    with pytest.raises(NetworkError):
+        await host.fetch(network)
+
+    assert len((await host.fetch(network)).snapshot.records) == 30
+    assert host.server.requests["getRepo"] == 1
+
+
+@pytest.mark.parametrize("method", PARTS)
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_host_that_is_overloaded_is_not_asked_for_more(host: Host, method: str, status: int) -> None:
     host.account.commit([*foreign(100), *ours(30)])

@@ -23,21 +23,26 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 
-from crash_report import KINDS, Plan, Report  # noqa: E402
+from crash_report import Plan, Report  # noqa: E402
 from faults import Disturbance, Proof  # noqa: E402
 from postgres import BINARIES_CACHE  # noqa: E402
 from recorded_upstream import RecordedUpstream  # noqa: E402
 from recorded_world import RecordedWorld, record_world  # noqa: E402
 from running_indexer import CrashablePostgres, RunningIndexer, migrated  # noqa: E402
-from table_hash import TableContent, differences, misdated_records, read_tables  # noqa: E402
+from table_hash import TableContent, misdated_records, read_tables  # noqa: E402
 
 from plyr.status import read_status  # noqa: E402
 
 # The end may wait for retries of the repair, which begin at ten seconds and double.
 END_SECONDS = 300
+SAID_EVERY_SECONDS = 10
 PEACEFUL_FRAMES_PER_SECOND = 500
-# So many kills at least must have interrupted work, of all.
-INTERRUPTED_SHARE = 0.7
+_OPEN_REPOS = """
+    SELECT did, sync_status, cause, cause_detail, active, retry_count, retry_at, handle_checked_at IS NULL AS is_unchecked
+    FROM network.repos JOIN network.actors USING (actor_id)
+    WHERE (active AND (sync_status <> 'synchronized' OR (handle IS NOT NULL AND handle_checked_at IS NULL)))
+       OR (deleted_at IS NOT NULL AND purged_at IS NULL)
+"""
 
 
 class Campaign:
@@ -68,8 +73,8 @@ class Campaign:
             self._say(f"recorded {report.frames:,} frames of {len(self._recorded.states)} accounts")
             peaceful = await self._told("peace", self._in_peace)
             disturbed = await self._told("disturbed", self._disturbed)
-            self._compare(peaceful, disturbed)
-            self._judge()
+            report.compare(peaceful, disturbed)
+            report.judge()
         finally:
             await self._upstream.stop()
             await self._postgres.stop()
@@ -212,9 +217,14 @@ class Campaign:
     async def _end(self, indexer: RunningIndexer) -> None:
         """Wait until everything was sent, is stored, and nothing is open, for longer than the program needs to look."""
         async with asyncio.timeout(END_SECONDS):
-            calm = 0
+            calm, began, said = 0, time.monotonic(), time.monotonic()
             while calm < 3:
                 await asyncio.sleep(0.5)
+                if time.monotonic() - said > SAID_EVERY_SECONDS:
+                    said = time.monotonic()
+                    self._say(
+                        f"waiting for the end for {said - began:.0f} s, of {END_SECONDS} at most: cursor {await indexer.cursor()}, {len(await _open_repos(indexer))} repositories not done"
+                    )
                 await self._ask(indexer)
                 assert indexer.is_running, f"the indexer ended with {indexer.exit_code}"
                 calm = calm + 1 if await self._is_idle(indexer) else 0
@@ -240,39 +250,18 @@ class Campaign:
             if some:
                 self.report.problems.append(f"{name}: {len(some)} records {word}, such as {min(some)[0]}")
 
-    def _compare(self, peaceful: dict[str, TableContent], disturbed: dict[str, TableContent]) -> None:
-        shown = False
-        for name, content in peaceful.items():
-            other = disturbed[name]
-            self.report.tables[name] = (len(content.rows), content.digest, other.digest)
-            if content.digest != other.digest:
-                self.report.problems.append(f"{name} differs")
-                if not shown:
-                    self.report.problems += differences(content, other)
-                    shown = True
 
-    def _judge(self) -> None:
-        report = self.report
-        for kind, title in KINDS.items():
-            if len(report.proofs[kind]) < report.planned[kind]:
-                report.problems.append(f"{title}: fired {len(report.proofs[kind])} of {report.planned[kind]} times")
-        if report.kills < report.plan.kills:
-            report.problems.append(f"{report.kills} kills of {report.plan.kills}")
-        if report.interrupted < INTERRUPTED_SHARE * report.kills:
-            report.problems.append(f"only {report.interrupted} of {report.kills} kills interrupted work")
+async def _open_repos(indexer: RunningIndexer) -> list[dict[str, Any]]:
+    async with indexer.looking() as connection:
+        return [dict(row) for row in await connection.fetch(_OPEN_REPOS)]
 
 
 async def _state(indexer: RunningIndexer) -> str:
     """Return what is not done, for whoever asks why it does not end."""
-    query = """
-        SELECT did, sync_status, cause, cause_detail, active, retry_count, retry_at, handle_checked_at IS NULL AS is_unchecked
-        FROM network.repos JOIN network.actors USING (actor_id)
-        WHERE active AND (sync_status <> 'synchronized' OR handle_checked_at IS NULL) OR deleted_at IS NOT NULL AND purged_at IS NULL LIMIT 10
-    """
     async with indexer.looking() as connection:
         status = await read_status(connection)
-        open_repos = [dict(row) for row in await connection.fetch(query)]
-    return f"{json.dumps({key: status[key] for key in ('upstreams', 'repos', 'handles', 'sync_requests_waiting', 'idle')})}\n{open_repos}"
+    shown = {key: status[key] for key in ("upstreams", "repos", "handles", "sync_requests_waiting", "idle")}
+    return f"{json.dumps(shown)}\n{(await _open_repos(indexer))[:10]}"
 
 
 def run_campaign(plan: Plan, *, is_quiet: bool = False) -> Report:

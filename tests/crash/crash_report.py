@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from faults import Proof
+from table_hash import TableContent, differences
 
+# Of all kills at least so many must have interrupted work.
+INTERRUPTED_SHARE = 0.7
 KINDS = {
     "kill": "kill -9 at a random moment",
     "kill-in-transaction": "kill -9 inside an open transaction",
@@ -62,6 +65,27 @@ class Report:
     def is_good(self) -> bool:
         """Tell whether the campaign proves what it is for."""
         return not self.problems
+
+    def compare(self, peaceful: dict[str, TableContent], disturbed: dict[str, TableContent]) -> None:
+        """Note which tables differ, and how the first of them does."""
+        differing = False
+        for name, content in peaceful.items():
+            other = disturbed[name]
+            self.tables[name] = (len(content.rows), content.digest, other.digest)
+            if content.digest != other.digest:
+                self.problems.append(f"{name} differs")
+                self.problems += [] if differing else differences(content, other)
+                differing = True
+
+    def judge(self) -> None:
+        """Note which faults did not happen as planned: without them equal tables prove nothing."""
+        for kind, title in KINDS.items():
+            if len(self.proofs[kind]) < max(1, self.planned[kind]):
+                self.problems.append(f"{title}: fired {len(self.proofs[kind])} of {self.planned[kind]} times")
+        if self.kills < self.plan.kills:
+            self.problems.append(f"{self.kills} kills of {self.plan.kills}")
+        if self.interrupted < INTERRUPTED_SHARE * self.kills:
+            self.problems.append(f"only {self.interrupted} of {self.kills} kills interrupted work")
 
     def as_json(self) -> dict[str, Any]:
         """Return the report for machines."""

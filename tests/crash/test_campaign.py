@@ -4,8 +4,10 @@ import json
 
 import world
 from campaign import run_campaign
-from crash_report import KINDS, Plan
+from crash_report import KINDS, Plan, Report
+from faults import Proof
 from recorded_world import record_world
+from table_hash import TableContent
 
 from atprotocol import frames
 
@@ -19,6 +21,51 @@ def test_a_killed_indexer_ends_with_the_tables_of_an_undisturbed_one() -> None:
     assert {one == two for _, one, two in report.tables.values()} == {True}
     assert report.tables["network.records"][0] > 100
     assert json.loads(json.dumps(report.as_json()))["is_good"] is True
+
+
+def happy_report() -> Report:
+    """Return the report of a campaign in which everything happened as planned."""
+    report = Report(Plan(kills=4))
+    report.planned.update(dict.fromkeys(KINDS, 2))
+    report.proofs = {kind: [Proof("one"), Proof("two")] for kind in KINDS}
+    report.kills = report.interrupted = 4
+    content = TableContent(("did",), (("did:web:one.test",),))
+    report.compare({"network.actors": content}, {"network.actors": content})
+    return report
+
+
+def test_a_campaign_in_which_everything_happened_is_good() -> None:
+    report = happy_report()
+    report.judge()
+    assert report.is_good
+
+
+def test_a_campaign_with_a_fault_that_did_not_fire_proves_nothing() -> None:
+    for kind, title in KINDS.items():
+        report = happy_report()
+        report.proofs[kind].pop()
+        report.judge()
+        assert report.problems == [f"{title}: fired 1 of 2 times"]
+
+
+def test_a_campaign_whose_kills_are_too_few_or_interrupted_nothing_proves_nothing() -> None:
+    report = happy_report()
+    report.kills = report.interrupted = 3
+    report.judge()
+    assert report.problems == ["3 kills of 4"]
+    report = happy_report()
+    report.interrupted = 1
+    report.judge()
+    assert report.problems == ["only 1 of 4 kills interrupted work"]
+
+
+def test_a_table_that_differs_is_shown_with_its_rows() -> None:
+    report = happy_report()
+    one, two = (TableContent(("did", "rev"), ((f"did:web:{name}.test", None),)) for name in ("one", "two"))
+    report.compare({"network.repos": one}, {"network.repos": two})
+    assert report.problems == ["network.repos differs", "- did=did:web:one.test", "+ did=did:web:two.test"]
+    assert "network.repos                        1 rows" in report.as_text()
+    assert "DIFFERENT" in report.as_text()
 
 
 def test_a_world_is_the_same_for_the_same_seed() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from faults import Proof
 from table_hash import TableContent, differences
 
-# Of all kills at least so many must have interrupted work.
-INTERRUPTED_SHARE = 0.7
+# Most kills must have interrupted work: frames were sent that were not yet stored.
+INTERRUPTED_SHARE = 0.5
 KINDS = {
     "kill": "kill -9 at a random moment",
     "kill-in-transaction": "kill -9 inside an open transaction",

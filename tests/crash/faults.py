@@ -64,7 +64,7 @@ class Disturbance:
             await asyncio.sleep(self._chance.uniform(0.1, 1.5))
         else:
             await self.some_frames(share=self._chance.random())
-            await asyncio.sleep(self._chance.choice([0.0, 0.0, 0.01, 0.03, 0.06, 0.15]))
+            await asyncio.sleep(self._chance.choice([0.0, 0.0, 0.0, 0.01, 0.03, 0.08]))
         code = await self._indexer.stop(signal.SIGKILL)
         await self._indexer.backends_gone()
         if code != -signal.SIGKILL:

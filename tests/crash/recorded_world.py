@@ -251,8 +251,10 @@ class _Story:
             case "identity":
                 self.send(account, self.world.identity_frame(account))
             case "rotate":
+                # Until the next commit the repository is signed with the old key: whoever fetches it anew must wait.
                 account.key = self.world.key()
                 self.send(account, self.world.identity_frame(account))
+                life.owes_a_word = True
             case "rotate-silently":
                 account.key = self.world.key()
                 self.keep(account)

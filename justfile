@@ -41,3 +41,7 @@ record:
 # write the generated pages of docs/reference/ again
 reference:
     python -m docs.generate
+
+# kill, cut and crash the indexer a hundred times and compare every table with an undisturbed run's
+crash *args:
+    python tests/crash/campaign.py {{args}}

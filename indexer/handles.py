@@ -1,7 +1,8 @@
 """Verify handles beside everything else: data never wait for a handle.
 
-An unverified handle is not shown. When two accounts verify the same handle the newest verification wins. What cannot
-be found out now is tried again later and changes nothing meanwhile.
+An unverified handle is not shown. When two accounts verify the same handle the newest verification wins. A verified handle
+is verified again daily, a broken one hourly, each when the DID document was read anew, but at most once a minute. What
+cannot be found out now is tried again later and changes nothing meanwhile.
 """
 
 import asyncio
@@ -18,7 +19,9 @@ from indexer.metrics import Metrics
 from indexer.state import Repo, Repos
 
 UNAVAILABLE_RETRY_SECONDS = 600.0
-FRESH_FOR = timedelta(hours=1)
+VERIFIED_FOR = timedelta(days=1)
+BROKEN_FOR = timedelta(hours=1)
+LEAST_INTERVAL = timedelta(minutes=1)
 
 
 class Verifier(Protocol):
@@ -49,13 +52,24 @@ class Handles:
         self._clock = clock
         self._workers = workers
         self._queue = DueQueue()
+        # Who was the last to verify a handle; whether it still claims it is looked up when somebody else does.
+        self._holders: dict[str, str] = {}
 
     def wake(self, repo: Repo) -> None:
-        """Have the repository's handle looked at, unless that was done lately with success."""
-        if repo.handle is None:
-            return
-        if repo.handle_verified_at is None or self._clock() - repo.handle_verified_at > FRESH_FOR:
-            self._queue.put(repo.did)
+        """Have the repository's handle looked at now, or a minute after the last look."""
+        self._put_after(repo, LEAST_INTERVAL)
+
+    def schedule(self, repo: Repo) -> None:
+        """Have the repository's handle looked at when it is time again; called for each when the program starts."""
+        if repo.handle is not None and repo.handle_verified_at is not None:
+            self._hold(repo, repo.handle)
+        self._put_after(repo, BROKEN_FOR if repo.handle_verified_at is None else VERIFIED_FOR)
+
+    def _put_after(self, repo: Repo, interval: timedelta) -> None:
+        """Have the handle looked at so long after it was looked at last."""
+        if repo.handle is not None and repo.active:
+            passed = None if repo.handle_checked_at is None else self._clock() - repo.handle_checked_at
+            self._queue.put(repo.did, 0.0 if passed is None else max(0.0, (interval - passed).total_seconds()))
 
     @property
     def is_idle(self) -> bool:
@@ -73,7 +87,7 @@ class Handles:
             did = await self._queue.get()
             try:
                 repo = self._repos.by_did.get(did)
-                if repo is not None and repo.handle is not None:
+                if repo is not None and repo.handle is not None and repo.active:
                     await self._verify(repo, repo.handle)
             finally:
                 self._queue.done(did)
@@ -85,15 +99,25 @@ class Handles:
         now = self._clock()
         match verdict.status:
             case HandleStatus.VERIFIED:
-                for other in self._repos.by_did.values():
-                    if other is not repo and other.handle == handle and other.handle_verified_at is not None:
-                        other.handle_verified_at = None
-                        self._journal.touch(other)
-                        self._metrics.event("indexer.handle_contested", handle=handle, won=repo.did, lost=other.did)
                 repo.handle_verified_at = repo.handle_checked_at = now
+                self._hold(repo, handle)
             case HandleStatus.BROKEN:
                 repo.handle_verified_at, repo.handle_checked_at = None, now
             case HandleStatus.UNAVAILABLE:
                 self._queue.put(repo.did, UNAVAILABLE_RETRY_SECONDS)
                 return
         self._journal.touch(repo)
+        self.schedule(repo)
+
+    def _hold(self, repo: Repo, handle: str) -> None:
+        """Give the handle to whoever verified it last, and take it from whoever had it."""
+        other = self._repos.by_did.get(self._holders.get(handle, ""))
+        if other is None or other is repo or other.handle != handle or other.handle_verified_at is None:
+            self._holders[handle] = repo.did
+            return
+        assert repo.handle_verified_at is not None
+        won, lost = (repo, other) if repo.handle_verified_at >= other.handle_verified_at else (other, repo)
+        self._holders[handle] = won.did
+        lost.handle_verified_at = None
+        self._journal.touch(lost)
+        self._metrics.event("indexer.handle_contested", handle=handle, won=won.did, lost=lost.did)

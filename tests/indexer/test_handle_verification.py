@@ -9,7 +9,7 @@ from atprotocol.net.handles import HandleStatus, HandleVerdict
 from atprotocol.syntax.did import DID
 from atprotocol.syntax.handle import Handle
 from indexer.decisions import Cause
-from indexer.handles import FRESH_FOR, Handles
+from indexer.handles import BROKEN_FOR, LEAST_INTERVAL, VERIFIED_FOR, Handles
 from indexer.journal import Journal
 from indexer.metrics import Metrics
 from indexer.state import Repo, Repos
@@ -139,24 +139,70 @@ async def test_a_claim_that_changed_while_it_was_looked_at_is_not_judged_by_the_
     assert (alice.handle_verified_at, alice.handle_checked_at) == (None, None)
 
 
-async def test_a_fresh_verification_is_not_repeated_and_an_old_one_is(verification: Verification) -> None:
+@pytest.mark.parametrize("named", [ALICE, BOB])
+async def test_a_flood_of_identity_events_costs_one_look_a_minute(verification: Verification, named: str) -> None:
     alice = verification.repo(ALICE)
+    verification.resolver.named[HANDLE] = named
+    await verification.settle(*[alice] * 50)
+    verification.now += LEAST_INTERVAL - timedelta(seconds=1)
+    await verification.settle(*[alice] * 50)
+    assert len(verification.resolver.asked) == 1
+
+    verification.now += timedelta(seconds=1)
+    verification.handles._queue = type(verification.handles._queue)()  # what waits is on the loop's own clock
+    await verification.settle(alice)
+    assert len(verification.resolver.asked) == 2
+    assert alice.handle_checked_at == verification.now
+
+
+@pytest.mark.parametrize(("named", "interval"), [(ALICE, VERIFIED_FOR), (BOB, BROKEN_FOR)])
+async def test_a_verified_handle_is_looked_at_daily_and_a_broken_one_hourly(
+    verification: Verification, named: str, interval: timedelta
+) -> None:
+    alice = verification.repo(ALICE)
+    verification.resolver.named[HANDLE] = named
+    await verification.settle(alice)
+    now = asyncio.get_running_loop().time()
+    assert verification.handles._queue._due[ALICE] == pytest.approx(now + interval.total_seconds(), abs=GUARD_SECONDS)
+
+
+@pytest.mark.parametrize(("passed", "looks"), [(timedelta(hours=23), 0), (timedelta(hours=24), 1)])
+async def test_a_new_process_goes_on_with_the_looks_of_the_last(
+    verification: Verification, passed: timedelta, looks: int
+) -> None:
+    alice = verification.repo(ALICE)
+    alice.handle_verified_at = alice.handle_checked_at = NOW - passed
+    verification.resolver.named[HANDLE] = ALICE
+    verification.handles.schedule(alice)
+    await verification.settle()
+    assert len(verification.resolver.asked) == looks
+
+
+async def test_of_two_rows_that_hold_one_handle_the_newer_one_keeps_it_at_the_start(verification: Verification) -> None:
+    alice, bob = verification.repo(ALICE), verification.repo(BOB)
+    alice.handle_verified_at = alice.handle_checked_at = NOW
+    bob.handle_verified_at = bob.handle_checked_at = NOW - timedelta(hours=1)
+    verification.handles.schedule(alice)
+    verification.handles.schedule(bob)
+    assert (alice.handle_verified_at, bob.handle_verified_at) == (NOW, None)
+
+
+async def test_who_no_longer_claims_a_handle_loses_nothing_to_who_does(verification: Verification) -> None:
+    alice, bob = verification.repo(ALICE), verification.repo(BOB)
     verification.resolver.named[HANDLE] = ALICE
     await verification.settle(alice)
-    verification.now += FRESH_FOR
-    await verification.settle(alice)
-    assert len(verification.resolver.asked) == 1
-    verification.now += timedelta(seconds=1)
-    await verification.settle(alice)
-    assert len(verification.resolver.asked) == 2
-    assert alice.handle_verified_at == verification.now
+    alice.handle = "new.example.com"
+    verification.resolver.named[HANDLE] = BOB
+    await verification.settle(bob)
+    assert alice.handle_verified_at == NOW, "its row says nothing of this handle any more"
+    assert bob.handle_verified_at == NOW
 
 
-async def test_a_broken_handle_is_looked_at_whenever_the_identity_is(verification: Verification) -> None:
+async def test_nobody_asks_about_the_handle_of_an_account_that_is_away(verification: Verification) -> None:
     alice = verification.repo(ALICE)
+    alice.active = False
     await verification.settle(alice)
-    await verification.settle(alice)
-    assert len(verification.resolver.asked) == 2
+    assert verification.resolver.asked == []
 
 
 async def test_an_account_without_a_claim_is_not_asked_about(verification: Verification) -> None:

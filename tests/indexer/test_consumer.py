@@ -5,86 +5,18 @@ from contextlib import asynccontextmanager
 import pytest
 import world
 from harness import RELAY, TRACK, Harness, harness, synchronized, track
+from scripted_stream import GUARD_SECONDS, Script, audits, consumer_of, others, others_at, played, stored
 
 from atprotocol.errors import NetworkError, StreamRefused
 from atprotocol.net import firehose
 from atprotocol.net.addresses import Policy
-from indexer.consumer import ENDPOINT, Consumer, StreamSettings
-
-GUARD_SECONDS = 60
-
-
-class Script:
-    """A transport that plays one list of frames (or errors) for each connection, then stays silent."""
-
-    def __init__(self, *connections: list[bytes | Exception]) -> None:
-        self.connections = list(connections)
-        self.asked: list[int | None] = []
-        self.exhausted = asyncio.Event()
-
-    @asynccontextmanager
-    async def connect(self, cursor: int | None) -> AsyncIterator[AsyncIterator[bytes]]:
-        self.asked.append(cursor)
-        yield self.play(self.connections.pop(0) if self.connections else None)
-
-    async def play(self, frames: list[bytes | Exception] | None) -> AsyncIterator[bytes]:
-        if frames is None:
-            self.exhausted.set()
-            await asyncio.Event().wait()
-        for each in frames or []:
-            if isinstance(each, Exception):
-                raise each
-            yield each
-
-
-def consumer_of(indexer: Harness, connect: object, first_cursor: int | None = None) -> Consumer:
-    backoff = firehose.Backoff(lambda: 0.0, first_seconds=0.001, longest_seconds=0.001)
-    return Consumer(
-        RELAY,
-        connect,
-        indexer.pool,
-        indexer.repos,
-        indexer.journal,
-        indexer.processor,
-        indexer.metrics,
-        backoff,
-        indexer.audit.request,
-        indexer.now,
-        StreamSettings(first_cursor=first_cursor),
-    )  # type: ignore[arg-type]
-
-
-async def played(indexer: Harness, *connections: list[bytes | Exception], first_cursor: int | None = None) -> Script:
-    """Run a consumer through all these connections, then write what has gathered."""
-    script = Script(*connections)
-    await indexer.write()
-    consumer = consumer_of(indexer, script.connect, first_cursor)
-    running = asyncio.create_task(consumer.run())
-    async with asyncio.timeout(GUARD_SECONDS):
-        await script.exhausted.wait()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await indexer.write()
-    return script
+from indexer.consumer import ENDPOINT, StreamSettings
 
 
 @pytest.fixture
 async def indexer(database_url: str) -> AsyncIterator[Harness]:
     async with harness(database_url, world.World(3)) as made:
         yield made
-
-
-def others(indexer: Harness, count: int) -> list[bytes]:
-    """Frames of strangers that make nothing of ours."""
-    account = indexer.world.account()
-    return [indexer.world.identity_frame(account) for _ in range(count)]
-
-
-async def stored(indexer: Harness) -> int | None:
-    value: int | None = await indexer.value(
-        "SELECT seq FROM network.cursors WHERE host = $1 AND endpoint = $2", RELAY.host, ENDPOINT
-    )
-    return value
 
 
 async def test_the_cursor_moves_through_a_stream_that_holds_nothing_of_ours(indexer: Harness) -> None:
@@ -145,14 +77,6 @@ async def test_an_upstream_that_answers_below_the_cursor_is_asked_three_times_an
     assert (await indexer.repo(account))["sync_status"] == "synchronized"
 
 
-def others_at(indexer: Harness, seq: int) -> bytes:
-    """A stranger's frame with this seq."""
-    kept, indexer.world.seq = indexer.world.seq, seq - 1
-    (frame,) = others(indexer, 1)
-    indexer.world.seq = kept
-    return frame
-
-
 async def test_two_answers_below_the_cursor_are_no_restart(indexer: Harness) -> None:
     await synchronized(indexer)
     frames = others(indexer, 5)
@@ -173,11 +97,6 @@ async def test_a_future_cursor_is_kept_as_history_and_the_stream_goes_on_live(in
     assert await stored(indexer) == 7
     assert await audits(indexer) == ["relay.test restarted its numbering"]
     assert (await indexer.repo(account))["sync_status"] == "synchronized"
-
-
-async def audits(indexer: Harness) -> list[str]:
-    """The reasons of the audits that were asked for, as the database knows them."""
-    return [row[0] for row in await indexer.rows("SELECT reason FROM network.audits ORDER BY requested_at")]
 
 
 async def test_after_an_outdated_cursor_every_repository_is_compared_and_those_that_differ_are_fetched(
@@ -261,7 +180,7 @@ async def test_on_a_real_socket_frames_arrive_and_a_dropped_connection_is_made_a
         async with firehose.connect(url, cursor, policy) as connection:
             yield aiter(connection)
 
-    consumer = consumer_of(indexer, connect, first_cursor=0)
+    consumer = consumer_of(indexer, connect, settings=StreamSettings(first_cursor=0))
     running = asyncio.create_task(consumer.run())
     await indexer.server.send(indexer.world.commit_frame(account, account.commit([("create", TRACK, track("One"))])))
     await until(lambda: consumer.cursor == 1)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from indexer.growth import Growth
+from indexer.growth import LONGEST_WAIT_SECONDS, WAITLIST_LIMIT, Growth, HostGrowth
 
 
 class Clock:
@@ -72,3 +72,49 @@ def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
     admitted(growth, 3)
     clock.move(-3600)
     assert admitted(growth, 5) == 2
+
+
+def test_who_is_not_admitted_waits_in_line_and_comes_in_order() -> None:
+    clock = Clock()
+    growth = Growth(60, 2, clock)
+    for did in "abcd":
+        if not growth.admit():
+            growth.wait(did)
+    growth.wait("c")
+    assert (growth.waiting_count, growth.next_admitted()) == (2, None)
+
+    clock.move(1)
+    assert (growth.next_admitted(), growth.next_admitted()) == ("c", None)
+    clock.move(5)
+    assert (growth.next_admitted(), growth.next_admitted()) == ("d", None)
+
+
+def test_a_million_new_accounts_in_an_hour_leave_a_bounded_line_and_are_counted() -> None:
+    clock = Clock()
+    growth = Growth(1200, 5000, clock)
+    admitted = 0
+    for number in range(1_000_000):
+        clock.now += timedelta(seconds=0.0036)
+        if growth.admit():
+            admitted += 1
+        else:
+            growth.wait(f"did:plc:{number}")
+    assert 5000 + 1200 * 60 - 2 <= admitted <= 5000 + 1200 * 60 + 1
+    assert growth.waiting_count == WAITLIST_LIMIT
+    assert growth.forgotten == 1_000_000 - admitted - WAITLIST_LIMIT
+    assert growth.refused == 1_000_000 - admitted
+
+
+def test_one_host_cannot_take_the_turns_of_all_others() -> None:
+    clock = Clock()
+    growth = HostGrowth(60, 3, clock)
+    assert [growth.wait_seconds("farm") for _ in range(5)] == [0.0, 0.0, 0.0, 1.0, 1.0]
+    assert growth.wait_seconds("home") == 0.0
+    clock.move(1)
+    assert [growth.wait_seconds("farm") for _ in range(2)] == [0.0, 1.0]
+
+
+def test_where_nothing_may_grow_everybody_waits() -> None:
+    growth = HostGrowth(0, 0, Clock())
+    assert growth.wait_seconds("farm") == LONGEST_WAIT_SECONDS
+    assert not Growth(0, 0, Clock()).admit()

@@ -40,7 +40,7 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
         if row["is_generated"] == "NEVER" and row["column"] != "purged_at":
             tables.setdefault(row["table"], {})[row["column"]] = VALUES[row["type"]][0]
     for table, values in tables.items():
-        if table not in ("network.actors", "network.uris"):
+        if table not in ("network.actors", "network.uris", "network.leadership"):
             await connection.execute(
                 f"INSERT INTO {table} ({', '.join(values)}) OVERRIDING SYSTEM VALUE VALUES ({', '.join(values.values())})"
             )

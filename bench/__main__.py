@@ -4,13 +4,18 @@ import argparse
 import json
 import platform
 
-from bench import backfill, indexing, serving
+from bench import backfill, indexing, operations, parts, secured, serving
 
 BENCHMARKS = {
     "catch-up": indexing.catch_up,
     "dense": indexing.dense,
     "serve": serving.serve,
     "backfill": backfill.backfill,
+    "parts": parts.parts,
+    "tls": secured.over_tls,
+    "restart": operations.restart,
+    "visible": operations.visible,
+    "soak": operations.soak,
 }
 
 

@@ -5,10 +5,12 @@ of strangers have random blocks of realistic sizes; those of tracked accounts ar
 """
 
 import base64
+import contextlib
 import hashlib
 import multiprocessing
 import random
 import socket
+import ssl
 import struct
 import sys
 from dataclasses import dataclass
@@ -96,25 +98,13 @@ def websocket_frame(payload: bytes) -> bytes:
     return struct.pack(">BBQ", 0x82, 127, size) + payload
 
 
-def _serve(templates: list[Template], order: list[int], ready: "multiprocessing.connection.Connection") -> None:
-    server = socket.create_server(("127.0.0.1", 0))
-    ready.send(server.getsockname()[1])
-    while True:
-        connection, _ = server.accept()
-        try:
-            _answer(connection, templates, order)
-        except OSError:
-            pass
-        finally:
-            connection.close()
-
-
-def _answer(connection: socket.socket, templates: list[Template], order: list[int]) -> None:
+def shake_hands(connection: socket.socket) -> bool:
+    """Answer a request: open a WebSocket if it asks for one, refuse anything else."""
     request = b""
     while b"\r\n\r\n" not in request:
         received = connection.recv(65536)
         if not received:
-            return
+            return False
         request += received
     key = next(
         (
@@ -126,13 +116,34 @@ def _answer(connection: socket.socket, templates: list[Template], order: list[in
     )
     if key is None:
         connection.sendall(b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        return
+        return False
     accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
     connection.sendall(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
         + accept
         + b"\r\n\r\n"
     )
+    return True
+
+
+def _serve(
+    templates: list[Template],
+    order: list[int],
+    tls: ssl.SSLContext | None,
+    ready: "multiprocessing.connection.Connection",
+) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    ready.send(server.getsockname()[1])
+    while True:
+        plain, _ = server.accept()
+        with contextlib.suppress(OSError):
+            connection = plain if tls is None else tls.wrap_socket(plain, server_side=True)
+            with connection:
+                if shake_hands(connection):
+                    _answer(connection, templates, order)
+
+
+def _answer(connection: socket.socket, templates: list[Template], order: list[int]) -> None:
     chunk: list[bytes] = []
     size = 0
     for seq, index in enumerate(order, FIRST_SEQ + 1):
@@ -150,18 +161,18 @@ def _answer(connection: socket.socket, templates: list[Template], order: list[in
 class Sender:
     """The sending process; every connection gets the whole stream from its start."""
 
-    def __init__(self, templates: list[Template], order: list[int]) -> None:
-        """Send the templates in this order."""
-        self._templates, self._order = templates, order
+    def __init__(self, templates: list[Template], order: list[int], tls: ssl.SSLContext | None = None) -> None:
+        """Send the templates in this order, under TLS if there is a context for it."""
+        self._templates, self._order, self._tls = templates, order, tls
 
     def __enter__(self) -> str:
         """Start, and return the stream's origin."""
         ours, theirs = multiprocessing.Pipe()
         self._process = multiprocessing.get_context("fork").Process(
-            target=_serve, args=(self._templates, self._order, theirs), daemon=True
+            target=_serve, args=(self._templates, self._order, self._tls, theirs), daemon=True
         )
         self._process.start()
-        return f"http://127.0.0.1:{ours.recv()}"
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{ours.recv()}"
 
     def __exit__(self, *_: object) -> None:
         """Stop."""

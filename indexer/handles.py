@@ -22,6 +22,8 @@ UNAVAILABLE_RETRY_SECONDS = 600.0
 VERIFIED_FOR = timedelta(days=1)
 BROKEN_FOR = timedelta(hours=1)
 LEAST_INTERVAL = timedelta(minutes=1)
+SWEEP_SECONDS = 60.0
+SWEPT_AT_ONCE = 1000
 
 
 class Verifier(Protocol):
@@ -59,17 +61,27 @@ class Handles:
         """Have the repository's handle looked at now, or a minute after the last look."""
         self._put_after(repo, LEAST_INTERVAL)
 
-    def schedule(self, repo: Repo) -> None:
-        """Have the repository's handle looked at when it is time again; called for each when the program starts."""
+    def take_up(self, repo: Repo) -> None:
+        """Go on with a repository as the last process left it."""
         if repo.handle is not None and repo.handle_verified_at is not None:
             self._hold(repo, repo.handle)
-        self._put_after(repo, BROKEN_FOR if repo.handle_verified_at is None else VERIFIED_FOR)
 
     def _put_after(self, repo: Repo, interval: timedelta) -> None:
         """Have the handle looked at so long after it was looked at last."""
         if repo.handle is not None and repo.active:
             passed = None if repo.handle_checked_at is None else self._clock() - repo.handle_checked_at
             self._queue.put(repo.did, 0.0 if passed is None else max(0.0, (interval - passed).total_seconds()))
+
+    async def sweep(self) -> None:
+        """Have every handle looked at that it is time for."""
+        for number, repo in enumerate(list(self._repos.by_did.values()), 1):
+            checked_at = repo.handle_checked_at
+            if repo.handle is not None and repo.active:
+                interval = BROKEN_FOR if repo.handle_verified_at is None else VERIFIED_FOR
+                if checked_at is None or self._clock() - checked_at >= interval:
+                    self._queue.put(repo.did)
+            if number % SWEPT_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     @property
     def is_idle(self) -> bool:
@@ -81,6 +93,9 @@ class Handles:
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._work())
+            while True:
+                await self.sweep()
+                await asyncio.sleep(SWEEP_SECONDS)
 
     async def _work(self) -> None:
         while True:
@@ -107,7 +122,6 @@ class Handles:
                 self._queue.put(repo.did, UNAVAILABLE_RETRY_SECONDS)
                 return
         self._journal.touch(repo)
-        self.schedule(repo)
 
     def _hold(self, repo: Repo, handle: str) -> None:
         """Give the handle to whoever verified it last, and take it from whoever had it."""

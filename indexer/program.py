@@ -150,4 +150,4 @@ def wake_at_start(indexer: Indexer, repo: Repo) -> None:
     """Take up what was left undone when the last process ended."""
     if repo.sync_status is SyncStatus.DESYNCHRONIZED or (repo.deleted_at is not None and repo.purged_at is None):
         indexer.repair.wake(repo)
-    indexer.handles.schedule(repo)
+    indexer.handles.take_up(repo)

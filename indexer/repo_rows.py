@@ -1,6 +1,7 @@
 """The rows of network.repos: all read at the start, then written whenever a batch touched a repository."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 import asyncpg
 
@@ -36,6 +37,11 @@ _COLUMNS = [
 
 RepoRow = tuple[object, ...]
 
+LOADED_AT_ONCE = 5000
+# A row is taken for a Repo by place, which is faster than by name.
+assert [each.name for each in fields(Repo)][3 : len(_COLUMNS) + 2] == _COLUMNS[1:]
+_STATUSES = {status.value: status for status in SyncStatus}
+
 _SELECT = f"SELECT a.did, r.actor_id, {', '.join('r.' + name for name in _COLUMNS)} FROM network.repos r JOIN network.actors a USING (actor_id)"  # noqa: S608
 _VISIBLE = "SELECT actor_id, visible FROM network.repos WHERE actor_id = ANY($1::bigint[])"
 _UPSERT = f"""
@@ -59,11 +65,19 @@ def _storable(value: object) -> object:
 
 async def load(connection: asyncpg.Connection) -> Repos:
     """Return all tracked repositories as the database knows them."""
-    repos = Repos()
-    for row in await connection.fetch(_SELECT):
-        repo = repos.add(_repo(row))
-        # Commits that waited when the last process ended are gone: what is stored cannot be continued by others.
-        repo.has_lost_commits = repo.seen_rev is not None and (repo.rev is None or repo.seen_rev > repo.rev)
+    repos, hosts = Repos(), dict[str | None, str | None]()
+    async with connection.transaction(readonly=True):
+        cursor = await connection.cursor(_SELECT)
+        # In parts, and without keeping twice what is the same: there may be hundreds of thousands.
+        while rows := await cursor.fetch(LOADED_AT_ONCE):
+            for row in rows:
+                repo = repos.add(_repo(row))
+                repo.pds = hosts.setdefault(repo.pds, repo.pds)
+                repo.account_host = hosts.setdefault(repo.account_host, repo.account_host)
+                if repo.seen_rev == repo.rev:
+                    repo.seen_rev = repo.rev
+                # Commits that waited when the last process ended are gone: what is stored cannot be continued by others.
+                repo.has_lost_commits = repo.seen_rev is not None and (repo.rev is None or repo.seen_rev > repo.rev)
     return repos
 
 
@@ -74,10 +88,8 @@ async def load_one(connection: asyncpg.Connection, did: str) -> Repo | None:
 
 
 def _repo(row: asyncpg.Record) -> Repo:
-    fields = dict(row)
-    fields["sync_status"] = SyncStatus(fields["sync_status"])
-    fields["cause"] = Cause(fields["cause"]) if fields["cause"] is not None else None
-    return Repo(**fields)
+    did, actor_id, sync_status, cause, *others = row
+    return Repo(did, _STATUSES[sync_status], actor_id, None if cause is None else Cause(cause), *others)
 
 
 async def visibility(connection: asyncpg.Connection, actor_ids: Sequence[int]) -> dict[int, bool]:

@@ -23,6 +23,7 @@ from indexer.decisions import SyncStatus
 from indexer.leadership import leadership
 from indexer.program import Indexer, Outside, assembled
 from indexer.program import run as run_indexer
+from indexer.repair import RepairSettings
 from indexer.settings import IndexerSettings
 from plyr import shipped
 from plyr.progress import Progress
@@ -33,7 +34,20 @@ CONNECTIONS = 4
 CLOSE_SECONDS = 10.0
 WATCH_SECONDS = 1.0
 
+# What one of several upstreams has not brought yet another one may, before the repository is fetched for it.
+SEVERAL_PATIENCE_SECONDS = 3.0
+
 logger = logging.getLogger("plyr")
+
+
+def indexer_settings(settings: Settings) -> IndexerSettings:
+    """Return the indexer's part of the settings."""
+    patience = SEVERAL_PATIENCE_SECONDS if len(settings.relay_urls) > 1 else 0.0
+    return IndexerSettings(
+        relay_urls=settings.relay_urls,
+        namespace=settings.namespace,
+        repair=RepairSettings(patience_seconds=patience),
+    )
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ COMMANDS: Final = {
         ("plyr demo", "plyr demo --port 9000", "plyr demo --port 0 --exit-when-ready"),
     ),
     "index": Command(
-        "plyr.commands.up:index",
+        "plyr.commands.index:index",
         "Run the indexer alone: follow the network and write what it says.",
         "One indexer works on a database at a time; a second one waits, and says so. The schema must be the newest "
         "(`plyr migrate`). Ends in order on Ctrl-C or SIGTERM, with exit code 0.",

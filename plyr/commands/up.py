@@ -1,21 +1,17 @@
-"""`plyr up`, `plyr index` and `plyr serve`: the programs, together in one process or each alone."""
+"""`plyr up` and `plyr serve`: both programs in one process, or the appview alone."""
 
 import asyncio
 
-from indexer.repair import RepairSettings
-from indexer.settings import IndexerSettings
 from plyr.clusters import own_database
 from plyr.commands.options import AllowHost, DataDir, Host, LogLevel, Plc, Port, Relay
 from plyr.indexing import index as run_index
+from plyr.indexing import indexer_settings
 from plyr.listening import port_of, port_taken
 from plyr.outcome import ExitCode
 from plyr.program import run
 from plyr.schema import migrated, require_newest_schema
 from plyr.serving import public_url, serve_appview
 from plyr.settings import Settings, read_settings
-
-# What one of several upstreams has not brought yet another one may, before the repository is fetched for it.
-SEVERAL_PATIENCE_SECONDS = 3.0
 
 
 def up(
@@ -35,33 +31,10 @@ def up(
     return run(_up(settings), settings)
 
 
-def index(
-    *,
-    relay: Relay = None,
-    plc: Plc = None,
-    data_dir: DataDir = None,
-    allow_host: AllowHost = None,
-    log_level: LogLevel = None,
-) -> ExitCode:
-    """Run the indexer alone."""
-    settings = read_settings(relay=relay, plc=plc, data_dir=data_dir, allow_host=allow_host, log_level=log_level)
-    return run(_index(settings), settings)
-
-
 def serve(*, port: Port = None, host: Host = None, data_dir: DataDir = None, log_level: LogLevel = None) -> ExitCode:
     """Run the appview alone."""
     settings = read_settings(port=port, host=host, data_dir=data_dir, log_level=log_level)
     return run(_serve(settings), settings)
-
-
-def indexer_settings(settings: Settings) -> IndexerSettings:
-    """Return the indexer's part of the settings."""
-    patience = SEVERAL_PATIENCE_SECONDS if len(settings.relay_urls) > 1 else 0.0
-    return IndexerSettings(
-        relay_urls=settings.relay_urls,
-        namespace=settings.namespace,
-        repair=RepairSettings(patience_seconds=patience),
-    )
 
 
 async def _up(settings: Settings) -> None:
@@ -78,12 +51,6 @@ async def _up(settings: Settings) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(serve_appview(url, settings, sockets, ready), name="appview")
                 group.create_task(run_index(url, settings, indexer_settings(settings)), name="index")
-
-
-async def _index(settings: Settings) -> None:
-    async with own_database(settings) as url:
-        await require_newest_schema(url)
-        await run_index(url, settings, indexer_settings(settings))
 
 
 async def _serve(settings: Settings) -> None:

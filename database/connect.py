@@ -1,4 +1,4 @@
-"""Ways to a Postgres: an asyncpg pool for what is hot, a SQLAlchemy engine for what is not.
+"""Ways to a Postgres: an asyncpg pool for what is hot; `database.engine` has what is not.
 
 A URL is Postgres' own (`postgresql://…`), TLS parameters and Neon's included. Behind a transaction-pooling proxy
 no session state may be relied on: `is_pooled` tells, and pools then use no prepared statements and no SET ROLE.
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
 
 # Parameters that libpq knows and asyncpg takes for server settings, which a server then refuses.
 _LIBPQ_ONLY = {"channel_binding", "options", "connect_timeout", "keepalives", "target_session_attrs", "gssencmode"}
@@ -88,13 +86,3 @@ async def _may_act_as(dsn: str, role: str) -> bool:
         )
     finally:
         await connection.close()
-
-
-def create_engine(url: str) -> AsyncEngine:
-    """Return a SQLAlchemy engine that keeps no connection: for migrations and rare administration."""
-    database = parse_database_url(url)
-
-    async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(database.dsn, statement_cache_size=0)
-
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)

@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from database.connect import create_engine
+from database.engine import create_engine
 from database.roles import ensure_roles
 
 # Any constant will do, as long as nobody else takes it: the letters "plyr".

@@ -18,11 +18,11 @@ from plyr.commands.options import Host, LogLevel, Port
 from plyr.demo import Example, examples, indexer_settings, play, settings_for
 from plyr.indexing import index
 from plyr.listening import port_of, port_taken
+from plyr.migrating import migrated
 from plyr.outcome import CommandError, ExitCode
 from plyr.program import run
 from plyr.recorded_network import BadRecording, Moment, load_recording
 from plyr.replay import Replay, replaying
-from plyr.schema import migrated
 from plyr.serving import serve_appview
 from plyr.settings import Settings, read_settings
 from plyr.status import Status

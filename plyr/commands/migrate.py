@@ -2,10 +2,10 @@
 
 from plyr.clusters import own_database
 from plyr.commands.options import AsJson, DataDir
+from plyr.migrating import migrated
 from plyr.outcome import ExitCode
 from plyr.program import run
 from plyr.rendering import print_json
-from plyr.schema import migrated
 from plyr.settings import Settings, read_settings
 
 

@@ -7,9 +7,10 @@ from plyr.commands.options import AllowHost, DataDir, Host, LogLevel, Plc, Port,
 from plyr.indexing import index as run_index
 from plyr.indexing import indexer_settings
 from plyr.listening import port_of, port_taken
+from plyr.migrating import migrated
 from plyr.outcome import ExitCode
 from plyr.program import run
-from plyr.schema import migrated, require_newest_schema
+from plyr.schema import require_newest_schema
 from plyr.serving import public_url, serve_appview
 from plyr.settings import Settings, read_settings
 

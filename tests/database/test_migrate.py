@@ -4,11 +4,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from postgres import PostgresForTests
 from sqlalchemy import Connection
 
-from database.connect import create_engine, create_pool
+from database.connect import create_pool
+from database.engine import create_engine
 from database.migrate import migrate
 from database.roles import APPVIEW, INDEXER
 from database.tables import metadata
@@ -110,3 +113,13 @@ async def test_without_the_right_to_make_roles_the_owner_is_told_and_the_schema_
     assert "denies" in result.role_notice
     await admin.close()
     postgres.drop_database(url)
+
+
+def test_the_newest_migration_is_the_one_with_the_highest_number() -> None:
+    """Programs tell the schema that they need by the names of the files, without loading what applies them."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    numbers = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    assert script.get_heads() == [numbers[-1]]
+    assert sorted(revision.revision for revision in script.walk_revisions()) == numbers

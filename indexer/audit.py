@@ -6,6 +6,7 @@ ever. A host that is down changes nothing.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ from indexer.state import Repo, Repos
 from indexer.verdicts import DIFFERENT, HostView, share_of_same
 
 _OPEN = "SELECT requested_at, reason FROM network.audits WHERE finished_at IS NULL ORDER BY requested_at"
-_LAST = "SELECT finished_at FROM network.audits WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
+_LAST = "SELECT finished_at, counts FROM network.audits WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
 REPORT_SECONDS = 10.0
 
 
@@ -97,11 +98,13 @@ class Audit:
     async def run(self) -> None:
         """Audit for ever: what the last process left undone, what is asked for, and daily."""
         self._open += [AuditRow(row["requested_at"], row["reason"]) for row in await self._pool.fetch(_OPEN)]
-        last = await self._pool.fetchval(_LAST)
+        last = await self._pool.fetchrow(_LAST)
         if last is None:
             due = self._clock() + (timedelta(0) if self._repos.by_did else self._settings.every)
         else:
-            due = last + self._settings.every
+            due = last["finished_at"] + self._settings.every
+            counts: dict[str, int] = json.loads(last["counts"] or "{}")
+            self._metrics.remember_audit(counts, share_of_same(counts), last["finished_at"])
         while True:
             if not self._open:
                 await self._wait(due)
@@ -143,7 +146,7 @@ class Audit:
         for row in rows:
             self._journal.audit(AuditRow(row.requested_at, row.reason, started_at, finished_at, counts))
         self._open = [row for row in self._open if row not in rows]
-        self._metrics.audited(counts, share_of_same(counts))
+        self._metrics.audited(counts, share_of_same(counts), finished_at)
 
     def _found(self, finding: Finding) -> None:
         repo = self._repos.by_did[finding.did]

@@ -113,11 +113,15 @@ class Chains:
             if repo.rev is None or repo.data is None or frame.rev > repo.rev:
                 try:
                     self._apply(repo, verify_commit(frame, key, repo.data or b"", self._clock()))
+                    if frame.prev_data is None:
+                        self._metrics.legacy_commit(repo.pds)
                 except BadSignature as error:
+                    self._metrics.unverified[cause_of(error)] += 1
                     if (frame.rev, frame.commit) not in judged:
                         return cause_of(error)
                     self._metrics.often("indexer.forged_commit", did=repo.did, rev=frame.rev)
                 except ProtocolError as error:
+                    self._metrics.unverified[cause_of(error)] += 1
                     if len(repo.waiting) == 1 or repo.waiting[1].rev != frame.rev:
                         return cause_of(error)
             repo.drop_first()

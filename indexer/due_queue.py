@@ -21,6 +21,11 @@ class DueQueue:
         now = asyncio.get_running_loop().time()
         return not self._under_way and all(due > now for due in self._due.values())
 
+    def waits_seconds(self) -> list[float]:
+        """Return for each name in the queue how long ago it fell due; negative for those that are due later."""
+        now = asyncio.get_running_loop().time()
+        return [now - due for due in self._due.values()]
+
     def put(self, name: str, delay_seconds: float = 0.0) -> None:
         """Have the name come up after a delay, or earlier if it already will."""
         due = asyncio.get_running_loop().time() + delay_seconds

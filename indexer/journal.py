@@ -6,7 +6,8 @@ batch that only moves the cursor is taken once a second. The cursor of a batch c
 """
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -82,6 +83,8 @@ class Position:
     seq: int | None = None
     event_time: str | None = None
     frame_count: int = 0
+    # Frames of the batches that were taken; those of the present one come on top.
+    taken_count: int = 0
     # What the database holds once every batch taken so far is written.
     stored_seq: int | None = None
 
@@ -108,6 +111,8 @@ class Batch:
     frame_count: int = 0
     change_count: int = 0
     bytes_count: int = 0
+    # When its first change was entered, on the journal's clock.
+    began_at: float | None = None
 
     @property
     def has_changes(self) -> bool:
@@ -118,9 +123,10 @@ class Batch:
 class Journal:
     """Gathers the present batch; one writer takes, anybody enters."""
 
-    def __init__(self, cursor_seconds: float = 1.0) -> None:
-        """Start empty; a batch that only moves cursors is due after `cursor_seconds`."""
+    def __init__(self, cursor_seconds: float = 1.0, seconds: Callable[[], float] = time.monotonic) -> None:
+        """Start empty; a batch that only moves cursors is due after `cursor_seconds`. `seconds` is a clock."""
         self._cursor_seconds = cursor_seconds
+        self.seconds = seconds
         self._batch = Batch()
         self._positions: list[Position] = []
         self._changed = asyncio.Event()
@@ -130,6 +136,16 @@ class Journal:
     def is_full(self) -> bool:
         """Tell whether whoever can wait should wait for the writer."""
         return self._batch.change_count >= FULL_CHANGES or self._batch.bytes_count >= FULL_BYTES
+
+    @property
+    def positions(self) -> Sequence[Position]:
+        """Return the streams that are followed."""
+        return self._positions
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing has gathered."""
+        return not self._batch.has_changes and not any(position.frame_count for position in self._positions)
 
     async def room(self) -> None:
         """Wait until the writer has taken a full batch."""
@@ -150,6 +166,11 @@ class Journal:
                 batch.bytes_count += sum(len(raw) for _, raw in records.values())
             case _:
                 batch.change_count += 1
+        self._begin(batch)
+
+    def _begin(self, batch: Batch) -> None:
+        if batch.began_at is None:
+            batch.began_at = self.seconds()
         self._changed.set()
 
     def touch(self, repo: Repo) -> None:
@@ -157,13 +178,13 @@ class Journal:
         if repo.did not in self._batch.repos:
             self._batch.repos[repo.did] = repo
             self._batch.change_count += 1
-        self._changed.set()
+        self._begin(self._batch)
 
     def audit(self, row: AuditRow) -> None:
         """Have an audit written down that was asked for or has ended, after all that was entered before."""
         self._batch.audits.append(row)
         self._batch.change_count += 1
-        self._changed.set()
+        self._begin(self._batch)
 
     def follow(self, position: Position) -> None:
         """Store how far this stream has been processed, with every batch."""
@@ -191,6 +212,7 @@ class Journal:
                 batch.cursors.append(move)
                 position.stored_seq = position.seq
                 batch.frame_count += position.frame_count
+            position.taken_count += position.frame_count
             position.frame_count = 0
         self._changed.clear()
         self._taken.set()

@@ -1,17 +1,53 @@
-"""Every instrument of the indexer, in one place: counts for the status page, spans and lines for operators.
+"""What the indexer counts: plain numbers, cheap to move, and one canonical line for what an operator should know.
 
-Labels are small closed sets; DIDs stand in log lines only. One canonical line is logged for each batch that changed
-something and for each repair, never one for a frame.
+`indexer.instruments` declares the names, `indexer.observation` shows the counts under them. One line is logged for each
+batch that changed something and for each repair, never one for a frame; DIDs stand in log lines only.
 """
 
 import logging
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
 
 from indexer.decisions import Cause, Ignored
+from indexer.instruments import (
+    BATCH_SECONDS,
+    HOSTS_LIMIT,
+    OTHER_HOSTS,
+    REPAIR_SECONDS,
+    STREAM_EVENTS,
+    VISIBLE_SECONDS,
+    Fetch,
+    Instrument,
+)
 from indexer.journal import CursorMove
 
 _logger = logging.getLogger("plyr.indexer")
+
+
+class Histogram:
+    """How many observations fell below each bound of an instrument."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        """Start with none."""
+        self.bounds = instrument.buckets
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class HostCounter(Counter[str]):
+    """Counts by names of hosts, which strangers choose: so many names, then one for all others."""
+
+    def count(self, host: str) -> None:
+        """Count one."""
+        self[host if host in self or len(self) < HOSTS_LIMIT else OTHER_HOSTS] += 1
 
 
 class Metrics:
@@ -22,10 +58,23 @@ class Metrics:
         self.frames: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
         self.desynchronized: Counter[str] = Counter()
+        self.unverified: Counter[str] = Counter()
         self.repairs: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
+        self.stream_events: Counter[tuple[str, str]] = Counter()
+        self.legacy_commits = HostCounter()
+        self.too_many_requests = HostCounter()
+        self.fetches: Counter[str] = Counter()
+        self.fetch_requests: Counter[str] = Counter()
+        self.fetched_bytes: Counter[str] = Counter()
         self.commits_verified = 0
         self.batches_written = 0
+        self.cursors: dict[str, CursorMove] = {}
+        self.repair_seconds = Histogram(REPAIR_SECONDS)
+        self.batch_seconds = Histogram(BATCH_SECONDS)
+        self.visible_seconds = Histogram(VISIBLE_SECONDS)
+        self.audit_counts: Mapping[str, int] = {}
+        self.audit_finished_at: datetime | None = None
         self.share_of_same: float | None = None
 
     def frame(self, kind: str) -> None:
@@ -40,25 +89,55 @@ class Metrics:
         """Count a repository that needs repair."""
         self.desynchronized[cause] += 1
 
+    def legacy_commit(self, pds: str | None) -> None:
+        """Count a verified commit without prevData, by the account's host."""
+        self.legacy_commits.count(urlsplit(pds or "").netloc or OTHER_HOSTS)
+
+    def fetched(self, *, is_sparse: bool, requests: int, size_bytes: int) -> None:
+        """Count a repository that was fetched, in part or whole."""
+        how = Fetch.SPARSE if is_sparse else Fetch.WHOLE
+        self.fetches[how] += 1
+        self.fetch_requests[how] += requests
+        self.fetched_bytes[how] += size_bytes
+
     def event(self, name: str, /, **fields: object) -> None:
         """Count something rare that an operator should know of, and log it."""
-        self.events[name] += 1
+        self._count(name, fields)
         _logger.warning(_line(name, fields))
 
     def often(self, name: str, /, **fields: object) -> None:
         """Count what a stranger can bring about with every frame; a line for the first and for every thousandth."""
-        self.events[name] += 1
+        self._count(name, fields)
         if self.events[name] % 1000 == 1:
             _logger.warning(_line(name, {"count": self.events[name]} | fields))
 
     def note(self, name: str, /, **fields: object) -> None:
         """Count something ordinary, and log it."""
-        self.events[name] += 1
+        self._count(name, fields)
         _logger.info(_line(name, fields))
 
-    def batch_written(self, frames: int, units: int, cursors: Sequence[CursorMove]) -> None:
-        """Count a batch; one line when it changed records."""
+    def _count(self, name: str, fields: Mapping[str, object]) -> None:
+        self.events[name] += 1
+        if name in STREAM_EVENTS:
+            self.stream_events[str(fields["host"]), name] += 1
+
+    def batch_written(
+        self,
+        frames: int,
+        units: int,
+        cursors: Sequence[CursorMove],
+        seconds: float = 0.0,
+        visible_seconds: float | None = None,
+    ) -> None:
+        """Count a batch; one line when it changed records.
+
+        `visible_seconds` passed since its first change was entered: None for one that only moves cursors.
+        """
         self.batches_written += 1
+        self.cursors |= {move.host: move for move in cursors}
+        if visible_seconds is not None:
+            self.batch_seconds.observe(seconds)
+            self.visible_seconds.observe(visible_seconds)
         if units:
             _logger.info(
                 _line(
@@ -67,9 +146,13 @@ class Metrics:
                 )
             )
 
-    def audited(self, counts: Mapping[str, int], share_of_same: float | None) -> None:
+    def remember_audit(self, counts: Mapping[str, int], share_of_same: float | None, finished_at: datetime) -> None:
+        """Take what the last audit found, which an earlier process may have done."""
+        self.audit_counts, self.share_of_same, self.audit_finished_at = counts, share_of_same, finished_at
+
+    def audited(self, counts: Mapping[str, int], share_of_same: float | None, finished_at: datetime) -> None:
         """Count an audit, and log its one line."""
-        self.share_of_same = share_of_same
+        self.remember_audit(counts, share_of_same, finished_at)
         self.note("indexer.audited", share_of_same=share_of_same, **counts)
 
     def database_failed(self, error: BaseException) -> None:
@@ -85,6 +168,7 @@ class Metrics:
     ) -> None:
         """Count a repair by outcome, and log its one line."""
         self.repairs[outcome] += 1
+        self.repair_seconds.observe(seconds)
         _logger.info(
             _line(
                 "indexer.resync",

@@ -194,8 +194,11 @@ class Processor:
         try:
             verified = verify_commit(frame, parse_did_key(repo.signing_key), repo.data, self._clock())
         except ProtocolError as error:
+            self._metrics.unverified[cause_of(error)] += 1
             self._desynchronize(repo, cause_of(error), f"{type(error).__name__}: {error}"[:500], frame)
             return
+        if frame.prev_data is None:
+            self._metrics.legacy_commit(repo.pds)
         if is_since_broken(repo, frame):
             self._metrics.often("indexer.since_mismatch", did=repo.did, rev=frame.rev)
         self.apply(repo, verified)

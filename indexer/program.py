@@ -28,6 +28,7 @@ from indexer.handles import Handles, Verifier
 from indexer.journal import Journal
 from indexer.leadership import take_lead
 from indexer.metrics import Metrics
+from indexer.observation import Observation
 from indexer.processor import Processor
 from indexer.records import RecordReader
 from indexer.repair import Repair
@@ -57,6 +58,7 @@ class Indexer:
     upstreams: Upstreams
     growth: Growth
     metrics: Metrics
+    observation: Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ async def assembled(
     )
     host_growth = HostGrowth(settings.new_repos_per_host_per_minute, settings.new_repos_per_host_burst, now)
     client = outside.client
+    client.on_too_many_requests = metrics.too_many_requests.count
     network = RealNetwork(
         client,
         outside.directory,
@@ -114,9 +117,22 @@ async def assembled(
         pool, client, outside.policy, repos, reader, journal, processor, repair, audit, growth, metrics, settings
     )
     writer = Writer(pool, journal, repos, reader, metrics, now, lead)
+    observation = Observation(metrics, repos, journal, writer, repair, growth, now)
     try:
         yield Indexer(
-            repos, reader, journal, writer, processor, repair, handles, requests, audit, upstreams, growth, metrics
+            repos,
+            reader,
+            journal,
+            writer,
+            processor,
+            repair,
+            handles,
+            requests,
+            audit,
+            upstreams,
+            growth,
+            metrics,
+            observation,
         )
     finally:
         network.close()
@@ -134,6 +150,7 @@ async def run(indexer: Indexer, settings: IndexerSettings) -> None:
         group.create_task(indexer.audit.run(), name="audit")
         group.create_task(admit(indexer), name="admission")
         group.create_task(indexer.upstreams.run(), name="upstreams")
+        group.create_task(indexer.observation.run(), name="observation")
 
 
 async def admit(indexer: Indexer) -> None:
@@ -148,6 +165,7 @@ async def admit(indexer: Indexer) -> None:
 
 def wake_at_start(indexer: Indexer, repo: Repo) -> None:
     """Take up what was left undone when the last process ended."""
+    repo.note_wait(now())
     if repo.sync_status is SyncStatus.DESYNCHRONIZED or (repo.deleted_at is not None and repo.purged_at is None):
         indexer.repair.wake(repo)
     indexer.handles.take_up(repo)

@@ -89,6 +89,10 @@ class Repair:
         """Tell whether nothing is due or under way."""
         return self._queue.is_idle and not self.turns.held_count
 
+    def waits_seconds(self) -> list[float]:
+        """Return for each repository in the queue how long its turn is overdue; negative for those that are due later."""
+        return self._queue.waits_seconds()
+
     async def run(self) -> None:
         """Repair for ever, with a bounded number of workers."""
         async with asyncio.TaskGroup() as group:
@@ -170,6 +174,7 @@ class Repair:
                 self._queue.put(repo.did, wait)
                 raise Postponed
             fetched = await self._network.fetch(pds, DID(repo.did))
+            self._metrics.fetched(is_sparse=fetched.is_sparse, requests=fetched.requests, size_bytes=fetched.size_bytes)
         except RepoGone as gone:
             self.turns.succeeded(pds)
             await self._gone(repo, pds, gone, began)

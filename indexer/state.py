@@ -77,6 +77,8 @@ class Repo:
     asked_at: datetime | None = None
     all_waiting: WaitingBytes = field(default_factory=WaitingBytes)
     repairs_at: datetime | None = None
+    # Since when this process has known that it needs repair.
+    desynchronized_at: datetime | None = None
     repairs_left: float = REPAIR_BURST
 
     def hear_of(self, rev: str) -> None:
@@ -159,6 +161,13 @@ class Repo:
         self.waiting_bytes += added_bytes
         self.all_waiting.count += added_bytes
 
+    def note_wait(self, now: datetime) -> None:
+        """Remember since when the repository has needed repair."""
+        if not self.active or self.sync_status is not SyncStatus.DESYNCHRONIZED:
+            self.desynchronized_at = None
+        elif self.desynchronized_at is None:
+            self.desynchronized_at = now
+
     def pause_seconds(self, now: datetime) -> float:
         """Return how long the next repair must wait, so that nobody makes us fetch one repository without end."""
         if self.repairs_at is None:
@@ -184,6 +193,11 @@ class Repos:
         """Start with none; the commits that wait may weigh so much together."""
         self.by_did: dict[str, Repo] = {}
         self._waiting = WaitingBytes(waiting_bytes_limit)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return what the commits weigh that wait, over all repositories."""
+        return self._waiting.count
 
     def add(self, repo: Repo) -> Repo:
         """Take in a repository, and return it."""

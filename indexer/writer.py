@@ -86,6 +86,8 @@ class _Taken:
     cursors: Sequence[CursorMove]
     audits: Sequence[AuditRow]
     frame_count: int
+    taken_at: float
+    began_at: float | None
 
 
 class Writer:
@@ -112,6 +114,11 @@ class Writer:
         self._batch_number = lead.batch
         # What was taken from the journal and is not known to be committed: nothing later may be written before it.
         self._in_hand: _Taken | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether no batch waits to be committed."""
+        return self._in_hand is None
 
     async def run(self) -> None:
         """Write batches for ever; when cancelled, finish the batch in hand and what has gathered.
@@ -160,7 +167,14 @@ class Writer:
                 for unit in taken.units:
                     if isinstance(unit, RequestUnit):
                         unit.is_written = True
-                self._metrics.batch_written(taken.frame_count, len(taken.units), taken.cursors)
+                written_at = self._journal.seconds()
+                self._metrics.batch_written(
+                    taken.frame_count,
+                    len(taken.units),
+                    taken.cursors,
+                    written_at - taken.taken_at,
+                    None if taken.began_at is None else written_at - taken.began_at,
+                )
                 return
 
     def _capture(self, batch: Batch) -> _Taken:
@@ -171,8 +185,13 @@ class Writer:
             if (repo := self._repos.by_did.get(unit.did)) and repo.sync_status is SyncStatus.ERROR
         }
         units = [unit for unit in batch.units if unit.did not in refused or isinstance(unit, RequestUnit)]
+        now = self._clock()
+        for repo in batch.repos.values():
+            repo.note_wait(now)
         rows = {did: repo_rows.capture(repo) for did, repo in batch.repos.items()}
-        return _Taken(units, rows, batch.cursors, batch.audits, batch.frame_count)
+        return _Taken(
+            units, rows, batch.cursors, batch.audits, batch.frame_count, self._journal.seconds(), batch.began_at
+        )
 
     async def _write_once(self, taken: _Taken) -> None:
         try:

@@ -25,14 +25,16 @@ from indexer.program import Indexer, Outside, assembled
 from indexer.program import run as run_indexer
 from indexer.repair import RepairSettings
 from indexer.settings import IndexerSettings
-from plyr import shipped
+from plyr import shipped, telemetry
 from plyr.progress import Progress
 from plyr.schema import load_catalog
 from plyr.settings import Settings
+from plyr.watching import Watched
 
 CONNECTIONS = 4
 CLOSE_SECONDS = 10.0
 WATCH_SECONDS = 1.0
+EXPORT_SECONDS = 15.0
 
 # What one of several upstreams has not brought yet another one may, before the repository is fetched for it.
 SEVERAL_PATIENCE_SECONDS = 3.0
@@ -83,10 +85,16 @@ async def index(
     indexer_settings: IndexerSettings,
     *,
     shows_progress: bool = True,
+    watched: Watched | None = None,
 ) -> None:
-    """Index until cancelled, once no other indexer does; what has gathered is written at the end."""
+    """Index until cancelled, once no other indexer does; what has gathered is written at the end.
+
+    `watched` is told what there is to see meanwhile.
+    """
+    shown = watched or Watched()
 
     def waits() -> None:
+        shown.is_standby = True
         logger.warning("another indexer works on this database: waiting until it ends")
 
     async with leadership(url, waits) as is_alone:
@@ -100,12 +108,18 @@ async def index(
             outside(settings) as ways,
             opened_pool(url, INDEXER, CONNECTIONS, pool_settings) as pool,
             assembled(pool, load_catalog(settings), ways, indexer_settings) as indexer,
-            asyncio.TaskGroup() as group,
         ):
-            logger.info("plyr.index relay=%s repos=%s", ",".join(settings.relay_urls), len(indexer.repos.by_did))
-            if shows_progress:
-                group.create_task(_watch(indexer), name="progress")
-            group.create_task(run_indexer(indexer, indexer_settings), name="indexer")
+            with shown.leading(indexer.observation):
+                async with asyncio.TaskGroup() as group:
+                    logger.info(
+                        "plyr.index relay=%s repos=%s", ",".join(settings.relay_urls), len(indexer.repos.by_did)
+                    )
+                    if shows_progress:
+                        group.create_task(_watch(indexer), name="progress")
+                    if telemetry.is_sending(settings):
+                        telemetry.export_metrics(lambda: shown.latest)
+                        group.create_task(shown.refresh(EXPORT_SECONDS), name="export")
+                    group.create_task(run_indexer(indexer, indexer_settings), name="indexer")
 
 
 async def _watch(indexer: Indexer) -> None:

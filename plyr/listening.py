@@ -17,9 +17,12 @@ GRACE_SECONDS = 3
 
 
 @contextmanager
-def port_taken(host: str, port: int) -> Iterator[list[socket.socket]]:
+def port_taken(
+    host: str, port: int, names: tuple[str, str] = ("--port (PLYR_PORT)", "--host (PLYR_HOST)")
+) -> Iterator[list[socket.socket]]:
     """Take a port (0: a free one) on every address of a host, within the block.
 
+    `names` are those of the settings that chose them.
     Raises CommandError when it is not to be had.
     """
     with contextlib.ExitStack() as stack:
@@ -27,7 +30,7 @@ def port_taken(host: str, port: int) -> Iterator[list[socket.socket]]:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError as error:
             raise CommandError(
-                f"--host (PLYR_HOST) {host} is no address of this machine: {error}", ExitCode.WRONG_USAGE
+                f"{names[1]} {host} is no address of this machine: {error}", ExitCode.WRONG_USAGE
             ) from error
         sockets: list[socket.socket] = []
         failed: OSError | None = None
@@ -44,14 +47,14 @@ def port_taken(host: str, port: int) -> Iterator[list[socket.socket]]:
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     raise CommandError(
-                        f"port {port} of {host} is taken by another program: stop it, or choose another with --port (PLYR_PORT)",
+                        f"port {port} of {host} is taken by another program: stop it, or choose another with {names[0]}",
                         ExitCode.OCCUPIED,
                     ) from error
                 failed = error
             else:
                 sockets.append(opened)
         if not sockets:
-            raise CommandError(f"cannot listen on {host} port {port}: {failed}. Choose with --host and --port.")
+            raise CommandError(f"cannot listen on {host} port {port}: {failed}. Choose with {names[1]} and {names[0]}.")
         yield sockets
 
 

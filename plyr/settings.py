@@ -43,6 +43,9 @@ class Settings:
     namespace: str = DEFAULT_NAMESPACE
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
+    # Where the indexer shows its figures; None: nowhere.
+    metrics_port: int | None = None
+    metrics_host: str = DEFAULT_HOST
     hostname: str | None = None
     data_dir: Path | None = None
     database_url: str | None = field(default=None, repr=False)
@@ -74,6 +77,7 @@ def read_settings(
     plc: str | None = None,
     port: int | None = None,
     host: str | None = None,
+    metrics_port: int | None = None,
     data_dir: Path | None = None,
     allow_host: Iterable[str] | None = None,
     log_level: str | None = None,
@@ -95,6 +99,7 @@ def read_settings(
     resolver = value("PLYR_HANDLE_RESOLVER_URL")
     wanted_dir = value("PLYR_DATA_DIR", str(data_dir) if data_dir is not None else None)
     allowed = list(allow_host or ()) or (value("PLYR_ALLOWED_HOSTS") or "").replace(",", " ").split()
+    wanted_metrics = value("PLYR_METRICS_PORT", None if metrics_port is None else str(metrics_port))
     database_url, token = value("PLYR_DATABASE_URL"), value("LOGFIRE_TOKEN")
     return Settings(
         relay_urls=relay_urls,
@@ -102,6 +107,8 @@ def read_settings(
         namespace=_namespace(value("PLYR_NAMESPACE", None, DEFAULT_NAMESPACE) or ""),
         host=value("PLYR_HOST", host, DEFAULT_HOST) or "",
         port=_port(value("PLYR_PORT", None if port is None else str(port), str(DEFAULT_PORT)) or ""),
+        metrics_port=None if wanted_metrics is None else _port(wanted_metrics, "--metrics-port (PLYR_METRICS_PORT)"),
+        metrics_host=value("PLYR_METRICS_HOST", None, DEFAULT_HOST) or "",
         hostname=_hostname(value("PLYR_HOSTNAME")),
         data_dir=Path(wanted_dir).expanduser().absolute() if wanted_dir else None,
         database_url=_database_url(database_url),
@@ -172,9 +179,9 @@ def _host_and_port(text: str) -> HostAndPort:
     return host, int(port)
 
 
-def _port(text: str) -> int:
+def _port(text: str, where: str = "--port (PLYR_PORT)") -> int:
     if not text.isdigit() or int(text) > 65535:
-        raise _wrong("--port (PLYR_PORT) is a number from 0 to 65535; 0 takes a free one")
+        raise _wrong(f"{where} is a number from 0 to 65535; 0 takes a free one")
     return int(text)
 
 

@@ -140,7 +140,19 @@ def render(status: Status) -> str:
         )
     lines += ["", f"{status['sync_requests_waiting']:,} requests wait, {status['takedowns']:,} takedowns, "]
     lines[-1] += f"{status['undecodable_frames']:,} undecodable frames; {'idle' if status['idle'] else 'at work'}"
+    if status.get("live"):
+        lines += ["", "Of the running indexer, what is not 0"]
+        lines.append(columns(_shown_figures(status["live"])))
     return "\n".join(lines)
+
+
+def _shown_figures(figures: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return the figures that are not 0, a line for each label."""
+    rows: list[tuple[str, ...]] = []
+    for name, value in figures.items():
+        by_label = value if isinstance(value, dict) else {"": value}
+        rows += [(name, label, f"{each:,}") for label, each in by_label.items() if each]
+    return rows
 
 
 def _audit(row: asyncpg.Record | None) -> dict[str, Any] | None:

@@ -10,11 +10,14 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import logfire
 from logfire.exceptions import LogfireConfigError
+from opentelemetry.metrics import CallbackOptions, Observation
+from prometheus_client.metrics_core import Metric
 
+from indexer.instruments import INSTRUMENTS, Kind
 from plyr.outcome import CommandError, ExitCode
 from plyr.settings import Settings
 from plyr.shipped import program_version
@@ -52,6 +55,11 @@ class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
         super().emit(record)
 
 
+def is_sending(settings: Settings) -> bool:
+    """Tell whether the operator has named somebody who is to be told."""
+    return settings.logfire_token is not None or settings.otlp_endpoint is not None
+
+
 def configure(settings: Settings) -> None:
     """Set up logging, and sending where it is asked for. Raises CommandError when that is configured wrongly."""
     handler = _TerminalHandler(sys.stderr)
@@ -62,7 +70,7 @@ def configure(settings: Settings) -> None:
     # What these say of every connection and file is not ours to repeat.
     for name in ("uvicorn.error", "uvicorn.access", "alembic", "websockets", "asyncio", "aiohttp", "urllib3"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-    if settings.logfire_token is None and settings.otlp_endpoint is None:
+    if not is_sending(settings):
         warnings.filterwarnings("ignore", message=r".*until `logfire\.configure\(\)` has been called")
         return
     try:
@@ -78,6 +86,34 @@ def configure(settings: Settings) -> None:
         raise CommandError(settings.scrub(f"LOGFIRE_TOKEN: {error}"), ExitCode.WRONG_USAGE) from None
     # Each canonical line goes the same way as the spans.
     root.addHandler(logfire.LogfireLoggingHandler())
+
+
+def export_metrics(
+    latest: Callable[[], Sequence[Metric]], to: logfire.Logfire = logfire.DEFAULT_LOGFIRE_INSTANCE
+) -> None:
+    """Have every declared metric sent with its Prometheus name; `latest` is called from another thread.
+
+    OpenTelemetry observes no histograms: theirs go as counts and sums.
+    """
+    for instrument in INSTRUMENTS:
+        if instrument.kind is Kind.HISTOGRAM:
+            for suffix in ("_count", "_sum"):
+                to.metric_counter_callback(
+                    instrument.name + suffix,
+                    callbacks=[_observer(instrument.name + suffix, latest)],
+                    description=instrument.help,
+                )
+        else:
+            observe = to.metric_counter_callback if instrument.kind is Kind.COUNTER else to.metric_gauge_callback
+            observe(instrument.name, callbacks=[_observer(instrument.name, latest)], description=instrument.help)
+
+
+def _observer(name: str, latest: Callable[[], Sequence[Metric]]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        samples = [sample for family in latest() for sample in family.samples if sample.name == name]
+        return [Observation(sample.value, sample.labels) for sample in samples]
+
+    return observe
 
 
 def _escaped(found: re.Match[str]) -> str:

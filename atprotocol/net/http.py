@@ -8,7 +8,7 @@ host and port that the policy names are exempt from the judgement of addresses, 
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -122,6 +122,8 @@ class BoundedClient:
         """Name the policy; `resolver` replaces the system's, `per_host` bounds the requests to one host."""
         self.policy = policy
         self._resolver = resolver
+        # Told the host of every answer with status 429.
+        self.on_too_many_requests: Callable[[str], None] = _ignore
         self._limiter = HostLimiter(per_host)
         self._user_agent = user_agent
         self._slow_window_seconds = slow_window_seconds
@@ -191,6 +193,8 @@ class BoundedClient:
             async with self._limiter.turn(target.host):
                 response = await self._ask(target, patience, headers or {})
                 try:
+                    if response.status == 429:
+                        self.on_too_many_requests(target.host)
                     if response.status not in _REDIRECTS:
                         yield StreamedResponse(response, patience, max_bytes)
                         return
@@ -220,6 +224,10 @@ class BoundedClient:
             auto_decompress=False,
             trust_env=False,
         )
+
+
+def _ignore(_: str) -> None:
+    """Tell nobody."""
 
 
 def _location(response: ClientResponse) -> URL:

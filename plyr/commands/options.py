@@ -18,6 +18,13 @@ Port: TypeAlias = Annotated[
 Host: TypeAlias = Annotated[
     str | None, Parameter(name="--host", help="Address to serve on, 127.0.0.1 unless set [PLYR_HOST].")
 ]
+MetricsPort: TypeAlias = Annotated[
+    int | None,
+    Parameter(
+        name="--metrics-port",
+        help="Port of the indexer's /metrics and /health, none unless set; 0 takes a free one [PLYR_METRICS_PORT].",
+    ),
+]
 DataDir: TypeAlias = Annotated[
     Path | None,
     Parameter(

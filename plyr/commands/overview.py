@@ -58,8 +58,8 @@ COMMANDS: Final = {
     "status": Command(
         "plyr.commands.status:status",
         "Tell how far the indexing is.",
-        "Cursors and lag, repositories by status and cause, records, rejections. Works beside running programs and "
-        "starts nothing: without a running database it ends with exit code 3.",
+        "Cursors and lag, repositories by status and cause, records, rejections; with PLYR_METRICS_PORT also the figures of the running "
+        "indexer. Works beside running programs and starts nothing: without a running database it ends with exit code 3.",
         ("plyr status", "plyr status --json | jq .repos.by_status"),
     ),
     "resync": Command(

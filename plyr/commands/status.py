@@ -5,7 +5,8 @@ import asyncpg
 from database.connect import parse_database_url
 from indexer.leadership import is_led
 from plyr.clusters import running_database
-from plyr.commands.options import AsJson, DataDir
+from plyr.commands.options import AsJson, DataDir, MetricsPort
+from plyr.live_figures import read_live_figures
 from plyr.outcome import ExitCode
 from plyr.program import run
 from plyr.rendering import print_json
@@ -13,9 +14,9 @@ from plyr.settings import Settings, read_settings
 from plyr.status import read_status, render
 
 
-def status(*, data_dir: DataDir = None, json: AsJson = False) -> ExitCode:
+def status(*, data_dir: DataDir = None, metrics_port: MetricsPort = None, json: AsJson = False) -> ExitCode:
     """Tell how far the indexing is."""
-    settings = read_settings(data_dir=data_dir)
+    settings = read_settings(data_dir=data_dir, metrics_port=metrics_port)
     return run(_status(settings, json), settings, stopped=ExitCode.INTERRUPTED)
 
 
@@ -28,6 +29,7 @@ async def _status(settings: Settings, json: bool) -> None:
             "database": database.shown(),
             "indexer_running": None if database.pooled else await is_led(url),
             **await read_status(connection),
+            "live": await read_live_figures(settings),
         }
     finally:
         await connection.close()

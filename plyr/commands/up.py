@@ -3,7 +3,7 @@
 import asyncio
 
 from plyr.clusters import own_database
-from plyr.commands.options import AllowHost, DataDir, Host, LogLevel, Plc, Port, Relay
+from plyr.commands.options import AllowHost, DataDir, Host, LogLevel, MetricsPort, Plc, Port, Relay
 from plyr.indexing import index as run_index
 from plyr.indexing import indexer_settings
 from plyr.listening import port_of, port_taken
@@ -13,6 +13,7 @@ from plyr.program import run
 from plyr.schema import require_newest_schema
 from plyr.serving import public_url, serve_appview
 from plyr.settings import Settings, read_settings
+from plyr.watching import metrics_served
 
 
 def up(
@@ -21,13 +22,21 @@ def up(
     plc: Plc = None,
     port: Port = None,
     host: Host = None,
+    metrics_port: MetricsPort = None,
     data_dir: DataDir = None,
     allow_host: AllowHost = None,
     log_level: LogLevel = None,
 ) -> ExitCode:
     """Run everything at once."""
     settings = read_settings(
-        relay=relay, plc=plc, port=port, host=host, data_dir=data_dir, allow_host=allow_host, log_level=log_level
+        relay=relay,
+        plc=plc,
+        port=port,
+        host=host,
+        metrics_port=metrics_port,
+        data_dir=data_dir,
+        allow_host=allow_host,
+        log_level=log_level,
     )
     return run(_up(settings), settings)
 
@@ -40,7 +49,7 @@ def serve(*, port: Port = None, host: Host = None, data_dir: DataDir = None, log
 
 async def _up(settings: Settings) -> None:
     with port_taken(settings.host, settings.port) as sockets:
-        async with own_database(settings) as url:
+        async with metrics_served(settings) as watched, own_database(settings) as url:
             await migrated(url)
 
             def ready() -> None:
@@ -51,7 +60,7 @@ async def _up(settings: Settings) -> None:
 
             async with asyncio.TaskGroup() as group:
                 group.create_task(serve_appview(url, settings, sockets, ready), name="appview")
-                group.create_task(run_index(url, settings, indexer_settings(settings)), name="index")
+                group.create_task(run_index(url, settings, indexer_settings(settings), watched=watched), name="index")
 
 
 async def _serve(settings: Settings) -> None:

@@ -34,6 +34,7 @@ from indexer.handles import Handles
 from indexer.journal import Journal, Position
 from indexer.leadership import take_lead
 from indexer.metrics import Metrics
+from indexer.observation import Observation
 from indexer.processor import Processor, Upstream
 from indexer.records import RecordReader
 from indexer.repair import Repair, RepairSettings
@@ -148,6 +149,9 @@ class Harness:
         )
         self.writer = Writer(self.pool, self.journal, self.repos, self.reader, self.metrics, self.now, lead)
         self.requests = Requests(self.pool, self.repos, self.journal, self._wake)
+        self.observation = Observation(
+            self.metrics, self.repos, self.journal, self.writer, self.repair, growth, self.now
+        )
         for repo in self.repos.by_did.values():
             if repo.sync_status is SyncStatus.DESYNCHRONIZED or (
                 repo.deleted_at is not None and repo.purged_at is None

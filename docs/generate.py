@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/reference/: the tables as they are declared, and every command's help.
+"""Write the generated pages of docs/reference/: tables and metrics as they are declared, and every command's help.
 
 `just reference` writes them; a test compares what is there with what this would write.
 """
@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 
 from database.tables import metadata
+from indexer.instruments import EVENTS, INSTRUMENTS, STREAM_EVENTS, Label
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(__file__).parent / "reference"
@@ -91,7 +92,38 @@ def sync_conformance_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-PAGES = {"schema.md": schema_page, "commands.md": commands_page, "sync-conformance.md": sync_conformance_page}
+def metrics_page() -> str:
+    """Return the page of metrics: names, kinds, labels, meanings; and of the events."""
+    metrics = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    metrics += [
+        f"| {each.name} | {each.kind} | {'; '.join(map(_label, each.labels))} | {each.help} |" for each in INSTRUMENTS
+    ]
+    events = ["| event | of one upstream | meaning |", "|---|---|---|"]
+    events += [f"| {name} | {'yes' if name in STREAM_EVENTS else ''} | {text} |" for name, text in EVENTS.items()]
+    parts = [
+        NOTICE,
+        "# The metrics",
+        "Declared in `indexer/instruments.py`; how to scrape them: [watching the indexer](../how-to/watch-the-indexer.md). "
+        "Totals count since the process began. A closed label is there with 0 from the beginning.",
+        "\n".join(metrics),
+        "## The events",
+        "Each is a line of the log under this name, and counted in `plyr_indexer_events_total`; one of an upstream also in "
+        "`plyr_indexer_stream_events_total`.",
+        "\n".join(events),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _label(label: Label) -> str:
+    return f"{label.name}: {label.meaning or ', '.join(label.values or ())}"
+
+
+PAGES = {
+    "schema.md": schema_page,
+    "commands.md": commands_page,
+    "metrics.md": metrics_page,
+    "sync-conformance.md": sync_conformance_page,
+}
 
 
 def main() -> None:

@@ -148,7 +148,7 @@ VERIFIED: Final = Instrument("commits_verified_total", _C, "Commits whose signat
 UNVERIFIED: Final = Instrument(
     "verification_failures_total",
     _C,
-    "Commits that failed: bad-signature, broken-chain, partial-proof (the inversion was incomplete), bad-commit.",
+    "Verifications that failed, of one commit maybe several: bad-signature, broken-chain, bad-commit, and partial-proof when the inversion was incomplete.",
     (_FAILURE,),
 )
 LEGACY: Final = Instrument(

@@ -6,7 +6,7 @@ their own event loop. The repositories are gone through in slices, so that a scr
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -42,14 +42,21 @@ class _Survey:
     by_cause: Counter[str] = field(default_factory=lambda: _zeros(declared.UNSYNCHRONIZED))
     oldest: datetime | None = None
 
-    def add(self, repo: Repo) -> None:
-        self.by_status[repo.sync_status if repo.active else declared.INACTIVE] += 1
-        if repo.active and repo.sync_status is SyncStatus.DESYNCHRONIZED:
-            if repo.cause is not None:
-                self.by_cause[repo.cause] += 1
-            since = repo.desynchronized_at
-            if since is not None and (self.oldest is None or since < self.oldest):
-                self.oldest = since
+    def add(self, repos: Sequence[Repo]) -> None:
+        synchronized = SyncStatus.SYNCHRONIZED
+        rest = [repo for repo in repos if repo.sync_status is not synchronized or not repo.active]
+        self.by_status[synchronized] += len(repos) - len(rest)
+        for repo in rest:
+            self.by_status[repo.sync_status if repo.active else declared.INACTIVE] += 1
+            if repo.active and repo.sync_status is SyncStatus.DESYNCHRONIZED:
+                self._add_waiting(repo)
+
+    def _add_waiting(self, repo: Repo) -> None:
+        if repo.cause is not None:
+            self.by_cause[repo.cause] += 1
+        since = repo.desynchronized_at
+        if since is not None and (self.oldest is None or since < self.oldest):
+            self.oldest = since
 
 
 @dataclass(slots=True)
@@ -117,11 +124,10 @@ class Observation:
 
     async def families(self) -> list[Metric]:
         """Return every declared metric as it is now, in the order of the declarations."""
-        survey = _Survey()
-        for number, repo in enumerate(list(self._repos.by_did.values()), 1):
-            survey.add(repo)
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
+        survey, repos = _Survey(), list(self._repos.by_did.values())
+        for start in range(0, len(repos), SLICE):
+            survey.add(repos[start : start + SLICE])
+            await asyncio.sleep(0)
         self.tick()
         readings = self._streams() | self._counted() | self._waiting(survey)
         return [_family(instrument, readings[instrument]) for instrument in INSTRUMENTS]

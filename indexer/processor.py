@@ -263,6 +263,7 @@ class Processor:
                 commit = verify_sync(frame, parse_did_key(repo.signing_key or ""))
                 verify_rev(commit.rev, self._clock())
             except ProtocolError as error:
+                self._metrics.unverified[cause_of(error)] += 1
                 self._desynchronize(repo, Cause.SYNC, f"{type(error).__name__}: {error}"[:500])
                 return
             decision = decide_sync(repo, commit.rev, commit.data)

@@ -1,6 +1,7 @@
 """Every figure of the indexer: declared once, shown with the value that the indexer has, from the beginning."""
 
 import ast
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from indexer.metrics import HostCounter, Metrics
 from indexer.observation import families_of_a_standby
 
 INDEXER = Path(__file__).resolve().parents[2] / "indexer"
+HOW_TO = INDEXER.parent / "docs" / "how-to"
 
 
 @pytest.fixture
@@ -195,13 +197,23 @@ async def test_a_broken_chain_is_counted_until_it_is_repaired(indexer: Harness) 
 async def test_a_bad_signature_is_a_failure_of_its_own(indexer: Harness) -> None:
     account = await synchronized(indexer)
     raw = publish(indexer, account, ("update", TRACK, track("Two")))
-    repo = indexer.repos.by_did[account.did]
-    repo.signing_key = indexer.world.account().document()["verificationMethod"][0]["publicKeyMultibase"]
-    repo.signing_key = f"did:key:{repo.signing_key}"
+    key = indexer.world.account().document()["verificationMethod"][0]["publicKeyMultibase"]
+    indexer.repos.by_did[account.did].signing_key = f"did:key:{key}"
     indexer.feed(raw)
 
     scrape = await scraped(indexer)
     assert scrape["verification_failures_total", "bad-signature"] == 1
+
+
+async def test_a_sync_with_a_bad_signature_is_counted_too(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    account.commit([("update", TRACK, track("Two"))])
+    raw = indexer.world.sync_frame(account)
+    key = indexer.world.account().document()["verificationMethod"][0]["publicKeyMultibase"]
+    indexer.repos.by_did[account.did].signing_key = f"did:key:{key}"
+    indexer.feed(raw)
+
+    assert (await scraped(indexer))["verification_failures_total", "bad-signature"] == 1
 
 
 async def test_a_commit_in_the_old_form_is_counted_by_its_accounts_host(indexer: Harness) -> None:
@@ -273,3 +285,21 @@ async def test_whoever_cannot_write_for_a_minute_is_in_trouble_and_a_quiet_one_i
 
 def test_a_standby_shows_that_it_is_one_and_no_figures() -> None:
     assert Scrape(families_of_a_standby()).samples == {("leads",): 0}
+
+
+def test_the_alerts_and_their_page_ask_for_metrics_and_labels_that_there_are() -> None:
+    declared = {each.name for each in INSTRUMENTS}
+    declared |= {each.name + "_bucket" for each in INSTRUMENTS if each.kind is Kind.HISTOGRAM}
+    rules, page = (HOW_TO / "alerts.yml").read_text(), (HOW_TO / "watch-the-indexer.md").read_text()
+    asked = set(re.findall(r"plyr_indexer_\w+", rules + page))
+    kinds = {kind for each in INSTRUMENTS if each.short_name == "frames_total" for kind in each.labels[0].values or ()}
+
+    assert asked - declared == set()
+    assert set(re.findall(r'kind=~"([^"]+)"', rules)[0].split("|")) < kinds
+    queries = [_folded(query) for query in re.findall(r"```promql\n(.*?)```", page, re.DOTALL)]
+    assert len(queries) == 2
+    assert all(query in _folded(rules) for query in queries), "the page shows what the rules hold"
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split())

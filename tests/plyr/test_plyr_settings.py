@@ -51,6 +51,7 @@ def test_a_relay_of_a_development_network_is_opened_and_nothing_beside_it() -> N
     [
         ("PLYR_PORT", "80a"),
         ("PLYR_PORT", "65536"),
+        ("PLYR_METRICS_PORT", "metrics"),
         ("PLYR_RELAY_URL", "relay.example.com"),
         ("PLYR_RELAY_URL", "https://someone:secret@relay.example.com"),
         ("PLYR_RELAY_URL", "https://relay.example.com?token=secret"),
@@ -80,3 +81,11 @@ def test_secrets_are_in_no_repr_and_are_struck_out_of_text() -> None:
     assert "ssword" not in repr(settings)
     assert "token-1" not in repr(settings)
     assert settings.scrub("p@ssword p%40ssword token-1 rest") == "*** *** *** rest"
+
+
+def test_figures_are_shown_nowhere_unless_asked_for_and_then_to_this_machine_alone() -> None:
+    assert read_settings(environment={}).metrics_port is None
+    settings = read_settings(environment={"PLYR_METRICS_PORT": "9464"})
+    assert (settings.metrics_port, settings.metrics_host) == (9464, "127.0.0.1")
+    assert read_settings(environment={"PLYR_METRICS_PORT": "9464"}, metrics_port=0).metrics_port == 0
+    assert read_settings(environment={"PLYR_METRICS_HOST": "0.0.0.0"}).metrics_host == "0.0.0.0"

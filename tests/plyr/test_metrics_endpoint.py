@@ -21,7 +21,7 @@ from indexer.leadership import leadership
 from indexer.observation import families_of_a_standby
 from plyr import telemetry
 from plyr.live_figures import parse_live_figures
-from plyr.metrics_endpoint import Watched
+from plyr.watching import Watched
 
 GUARD_SECONDS = 60
 TRACK = {"$type": "fm.plyr.track", "title": "One", "artist": "A", "createdAt": "2026-01-01T00:00:00.000Z"}

@@ -25,6 +25,7 @@ class WorldServer:
         self.down: set[str] = set()  # names of endpoints that answer 503
         self.tombstoned: set[str] = set()
         self.is_pds = False
+        self.refuses_streams = False
         self.sparse = False  # whether parts of repositories are served; the following is about these
         self.withheld: set[bytes] = set()  # blocks that are not found, and left out of proofs
         self.left_out: set[bytes] = set()  # blocks that are left out of answers without a word
@@ -196,7 +197,9 @@ class WorldServer:
         )
         return web.json_response({"repos": [{"did": did} for did in found]})
 
-    async def _subscribeRepos(self, request: web.Request) -> web.WebSocketResponse:  # noqa: N802
+    async def _subscribeRepos(self, request: web.Request) -> web.StreamResponse:  # noqa: N802
+        if self.refuses_streams:
+            return web.json_response({"error": "MethodNotImplemented", "message": ""}, status=501)
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
         cursor = int(request.query.get("cursor", self.frames[-1][0] if self.frames else 0))

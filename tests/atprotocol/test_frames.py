@@ -158,3 +158,13 @@ def test_other_messages_with_mistyped_fields_are_bad_messages(raw: bytes) -> Non
 def test_no_bytes_raise_anything_else(raw: bytes) -> None:
     with contextlib.suppress(FrameError, FieldMismatch):
         parse(raw)
+
+
+@pytest.mark.parametrize("deprecated", [{"tooBig": True, "rebase": True, "blobs": [1]}, {"tooBig": "yes", "blobs": None}])
+def test_what_is_deprecated_says_nothing(account: world.Account, deprecated: dict[str, Any]) -> None:
+    commit = account.commit([("create", "com.example.record/a", {"n": 1})])
+    plain = parse(account.world.commit_frame(account, commit))
+    assert isinstance(plain, CommitFrame)
+    account.world.seq = 0
+
+    assert parse(account.world.commit_frame(account, commit, **deprecated)) == plain

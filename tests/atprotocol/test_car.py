@@ -133,3 +133,14 @@ def test_blocks_in_a_wrapping_need_no_root(roots: list[object]) -> None:
 def test_a_wrapping_is_held_to_everything_else(content: bytes) -> None:
     with pytest.raises(EncodingError):
         read_blocks(content)
+
+
+@readers
+def test_a_car_that_ends_within_a_block_that_nobody_needs_is_refused(read: Callable[[bytes], Car]) -> None:
+    content = world.car(ROOT_CID, {ROOT_CID: ROOT, OTHER_CID: OTHER})
+    start = len(content) - len(section(OTHER_CID, OTHER))
+    assert read(content[:start]) == Car(ROOT_CID, {ROOT_CID: ROOT})
+
+    for end in range(start + 1, len(content)):
+        with pytest.raises(EncodingError):
+            read(content[:end])

@@ -130,9 +130,22 @@ def test_text_that_is_no_key_is_refused(text: str) -> None:
 
 
 def test_legacy_keys_of_unknown_types_are_refused() -> None:
-    with pytest.raises(InvalidKey):
-        parse_legacy_key("Ed25519VerificationKey2018", "z2")
+    point = f"z{encode_base58(decode_multibase(world.World(1).key('K-256').multikey)[2:])}"
+    assert parse_legacy_key("EcdsaSecp256k1VerificationKey2019", point).curve == "K-256"
+    with pytest.raises(InvalidKey, match="no supported type"):
+        parse_legacy_key("Ed25519VerificationKey2018", point)
 
 
 def test_base58_keeps_leading_zeros() -> None:
     assert decode_multibase("z" + encode_base58(b"\0\0abc")) == b"\0\0abc"
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_a_multikey_of_a_point_that_is_not_compressed_is_refused(curve: CurveName) -> None:
+    key = world.World(1).key(curve)
+    numbers = key.private.public_key().public_numbers()
+    point = b"\x04" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+    assert parse_multikey(f"z{encode_base58(decode_multibase(key.multikey))}").multikey == key.multikey
+
+    with pytest.raises(InvalidKey, match="33 bytes"):
+        parse_multikey(f"z{encode_base58(world.CODECS[curve] + point)}")

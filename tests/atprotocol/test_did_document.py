@@ -159,3 +159,13 @@ def test_http_is_an_endpoint_only_where_it_is_allowed() -> None:
     document = _document(service=[_service(serviceEndpoint="http://localhost:2583")])
     assert parse_did_document(document, ALICE).pds is None
     assert parse_did_document(document, ALICE, allow_http=True).pds == "http://localhost:2583"
+
+
+def test_key_and_host_need_no_handle() -> None:
+    parsed = parse_did_document(_document(alsoKnownAs=[]), ALICE)
+    assert (parsed.handle_claim, parsed.signing_key, parsed.pds) == (None, KEY.did_key, "https://pds.example.com")
+
+
+def test_a_service_of_another_type_is_no_host() -> None:
+    other = _service(type="SomethingElse", serviceEndpoint="https://other.example.com")
+    assert parse_did_document(_document(service=[other, _service()]), ALICE).pds == "https://pds.example.com"

@@ -271,3 +271,27 @@ def test_put_splits_and_lifts_a_tree_of_many_levels() -> None:
     records = {line.encode(): LEAF for line in interop_lines("mst/example_keys.txt")}
 
     assert mst.cid_of_tree(tree_of(records)) == independent_root(records)
+
+
+def key_of_height(height: int) -> bytes:
+    return next(key for number in range(10_000) if mst.key_height(key := f"a.b/{number:05d}".encode()) == height)
+
+
+def test_what_a_deletion_leaves_lifted_is_trimmed_by_all_its_levels() -> None:
+    low, high = key_of_height(0), key_of_height(3)
+    tree = tree_of({low: LEAF, high: LEAF})
+
+    left, value = mst.delete(tree, high, {})
+    assert (mst.cid_of_tree(left), value) == (independent_root({low: LEAF}), LEAF)
+
+
+@pytest.mark.parametrize("place", [("b.b/2", None), (None, "b.b/2")])
+def test_a_node_with_one_key_on_the_wrong_side_of_its_place_is_refused(place: tuple[str | None, str | None]) -> None:
+    height = mst.key_height(b"b.b/1")
+    other = next(path for number in range(3, 1000) if mst.key_height((path := f"b.b/{number}").encode()) == height)
+    tree = world.build_tree({"b.b/1": LEAF, other: LEAF})
+    lower, upper = (None if bound is None else bound.encode() for bound in place)
+
+    assert mst.decode_node(tree.root, tree.blocks, height).keys == (b"b.b/1", other.encode())
+    with pytest.raises(EncodingError, match="outside of its place"):
+        mst.decode_node(tree.root, tree.blocks, height, lower, upper)

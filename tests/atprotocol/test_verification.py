@@ -523,3 +523,30 @@ def test_a_sync_frame_of_more_than_ten_thousand_bytes_is_refused(account: world.
             ),
             key_of(account),
         )
+
+
+def one_commit() -> tuple[world.Account, world.Commit]:
+    account = world.World(30).account()
+    account.commit([("create", "com.example.record/1", {"n": 1})])
+    return account, account.commit([("create", "com.example.record/2", {"n": 2})])
+
+
+def test_a_commit_from_the_future_is_refused() -> None:
+    account, commit = one_commit()
+    frame = parsed(account.world.commit_frame(account, commit))
+    assert verify(account, commit).rev == commit.rev
+
+    with pytest.raises(FieldMismatch, match="future"):
+        verify_commit(frame, key_of(account), commit.prev_data or b"", NOW - timedelta(days=1))
+
+
+def test_the_first_root_is_the_commit_that_the_frame_names() -> None:
+    account, commit = one_commit()
+    with pytest.raises(FieldMismatch, match="not the commit that the frame names"):
+        verify(account, commit, commit=world.link(commit.data))
+
+
+def test_a_commit_that_says_that_it_builds_on_another_root_is_refused() -> None:
+    account, commit = one_commit()
+    with pytest.raises(BrokenChain):
+        verify(account, commit, prevData=world.link(commit.data))

@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 import world
 from harness import OTHER, TRACK, Harness, harness, publish, synchronized, track
 
-from indexer.decisions import SyncStatus
+from indexer.decisions import Cause, SyncStatus
 
 GUARD_SECONDS = 60
 
@@ -202,6 +203,25 @@ async def test_an_audit_that_was_asked_for_survives_the_process(indexer: Harness
     (reason, counts, finished_at) = (await indexer.rows("SELECT reason, counts, finished_at FROM network.audits"))[0]
     assert (reason, json.loads(counts)) == ("a gap", {"behind": 1})
     assert finished_at is not None
+
+
+async def test_an_audit_that_was_asked_for_does_not_wait_for_the_daily_one(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    await indexer.audited()
+    indexer.clock_offset += timedelta(minutes=1)
+    indexer.audit.request("a gap")
+    await indexer.write()
+    await indexer.load()  # killed
+    account.commit([("update", TRACK, track("missed"))])
+
+    running = asyncio.create_task(indexer.audit.run())
+    async with asyncio.timeout(GUARD_SECONDS):
+        while indexer.repos.by_did[account.did].sync_status is SyncStatus.SYNCHRONIZED:
+            assert not running.done()
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert indexer.repos.by_did[account.did].cause is Cause.AUDIT
 
 
 async def test_the_end_of_an_audit_is_written_after_the_repairs_it_asked_for(indexer: Harness) -> None:

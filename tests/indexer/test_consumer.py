@@ -49,6 +49,14 @@ async def test_the_first_frame_after_a_reconnect_may_repeat_the_cursor(indexer: 
     assert script.asked == [None, 2, 3]
 
 
+async def test_the_cursors_own_event_is_not_acted_on_again(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    said = indexer.world.identity_frame(account)
+    await played(indexer, [said], [said])
+
+    assert indexer.metrics.frames["#identity"] == 1
+
+
 @pytest.mark.parametrize("order", [(0, 2, 1), (0, 1, 1)])
 async def test_a_regression_inside_a_connection_drops_it(indexer: Harness, order: tuple[int, ...]) -> None:
     frames = others(indexer, 4)
@@ -132,6 +140,13 @@ async def test_a_frame_that_cannot_be_decoded_drops_the_connection_once_and_is_t
         (RELAY.host, 1, b"\xff\xffjunk")
     ]
     assert await stored(indexer) == 2
+
+
+async def test_what_follows_a_frame_that_cannot_be_decoded_is_not_read_until_that_came_again(indexer: Harness) -> None:
+    one, two = others(indexer, 2)
+    script = await played(indexer, [one, b"\xff\xffjunk", two], [b"\xff\xffjunk", two])
+
+    assert script.asked == [None, 1, 2]
 
 
 async def test_of_a_huge_frame_that_cannot_be_decoded_a_part_is_kept(indexer: Harness) -> None:
@@ -258,6 +273,17 @@ async def test_another_upstreams_numbers_do_not_hide_what_this_one_says_of_accou
     await played(indexer, [away])
 
     assert (await indexer.repo(account))["visible"] is False
+
+
+async def test_after_a_restart_of_the_upstream_its_low_numbers_count(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    indexer.world.seq = 5000
+    back = indexer.world.account_frame(account, True)
+    indexer.world.seq = 7
+    away = indexer.world.account_frame(account, False, "deactivated")
+    await played(indexer, [back, world.error_frame("FutureCursor")], [away])
+
+    assert (await indexer.repo(account))["active"] is False
 
 
 async def test_a_restart_of_the_upstream_and_its_marks_are_stored_together(indexer: Harness) -> None:

@@ -274,8 +274,15 @@ def run_campaign(mutants: Sequence[Mutant], jobs: int, *, suite: bool = True) ->
         workers = [threading.Thread(target=work, args=(copy,)) for copy in copies]
         for worker in workers:
             worker.start()
-        for worker in workers:
-            worker.join()
+        try:
+            for worker in workers:
+                worker.join()
+        except BaseException as error:
+            # Interrupted: the copies stay until nobody works in them any more.
+            failures.append(error)
+            for worker in workers:
+                worker.join()
+            raise
         if failures:
             raise failures[0]
         for mutant in mutants:

@@ -45,3 +45,15 @@ reference:
 # kill, cut and crash the indexer a hundred times and compare every table with an undisturbed run's
 crash *args:
     python tests/crash/campaign.py {{args}}
+
+# plant deliberate bugs in copies of the repository and see that the named tests notice each
+mutants *args:
+    python tests/mutants/campaign.py {{args}}
+
+# fuzz what reads bytes of strangers (coverage-guided where `atheris` of the group `fuzz` is installed)
+fuzz *args:
+    python tests/fuzz/campaign.py {{args}}
+
+# how much of the kernel and the indexer their own tests reach
+coverage:
+    python -m pytest -q -n 2 --dist loadgroup --cov=atprotocol --cov=indexer --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95 tests/atprotocol tests/indexer

@@ -48,6 +48,7 @@ class Cause(StrEnum):
     AUDIT = "audit"
     FORK = "fork"
     CONTRADICTED = "contradicted"
+    MOVED = "moved"
     # found by the repair itself
     IDENTITY_UNRESOLVABLE = "identity-unresolvable"
     NO_KEY = "no-key"

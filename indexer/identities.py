@@ -77,6 +77,9 @@ class Identities:
         """Keep what the document says; unless it is current, it is to be read again after the repair."""
         if identity.handle_claim != repo.handle:
             repo.handle, repo.handle_verified_at, repo.handle_checked_at = identity.handle_claim, None, None
+        if repo.pds is not None and identity.pds not in (None, repo.pds):
+            # What its new host said before we knew of it was not listened to.
+            repo.doubt(Cause.MOVED)
         repo.signing_key, repo.pds = identity.signing_key, identity.pds
         repo.identity_at = self._clock() if is_current else None
         self._journal.touch(repo)

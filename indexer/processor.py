@@ -164,6 +164,9 @@ class Processor:
         if not is_foreign(repo, upstream.pds):
             return False
         self._metrics.ignore(Ignored.FOREIGN_HOST)
+        if not repo.active:
+            # It may be active again, elsewhere.
+            self._contradicted(repo, "another host speaks for it")
         looked_at = repo.identity_at
         if (
             repo.active

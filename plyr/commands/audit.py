@@ -98,7 +98,9 @@ async def _audit(settings: Settings, gently: ComparingSettings, dry_run: bool, j
     share = share_of_same(counts)
     if json:
         told = [{"did": each.did, "verdict": each.verdict, "detail": each.detail} for each in findings]
-        print_json({"counts": counts, "share_of_same": share, "findings": told, "requested": [] if dry_run else different})
+        print_json(
+            {"counts": counts, "share_of_same": share, "findings": told, "requested": [] if dry_run else different}
+        )
     else:
         print(_rendered(counts, share, findings, dry_run))
     return ExitCode.FAILED if different else ExitCode.OK

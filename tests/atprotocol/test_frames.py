@@ -160,7 +160,9 @@ def test_no_bytes_raise_anything_else(raw: bytes) -> None:
         parse(raw)
 
 
-@pytest.mark.parametrize("deprecated", [{"tooBig": True, "rebase": True, "blobs": [1]}, {"tooBig": "yes", "blobs": None}])
+@pytest.mark.parametrize(
+    "deprecated", [{"tooBig": True, "rebase": True, "blobs": [1]}, {"tooBig": "yes", "blobs": None}]
+)
 def test_what_is_deprecated_says_nothing(account: world.Account, deprecated: dict[str, Any]) -> None:
     commit = account.commit([("create", "com.example.record/a", {"n": 1})])
     plain = parse(account.world.commit_frame(account, commit))

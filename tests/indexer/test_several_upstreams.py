@@ -165,3 +165,32 @@ async def test_a_relays_takedown_is_not_undone_by_a_commit(indexer: Harness) -> 
 
     assert (await indexer.repo(account))["visible"] is False
     assert indexer.server.requests.total() == 0
+
+
+async def test_what_a_new_host_says_before_the_document_names_it_is_not_lost(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    repo = indexer.repos.by_did[account.did]
+    repo.pds = "https://old.example.com"
+    indexer.feed(indexer.world.identity_frame(account))
+    indexer.feed(publish(indexer, account, ("create", OTHER, track("Two"))), upstream=pds_of(indexer))
+    assert indexer.metrics.ignored["foreign-host"] == 1
+    await indexer.settle()
+
+    assert repo.pds == indexer.server.url
+    assert await indexer.titles() == ["One", "Two"]
+
+
+async def test_an_account_that_is_away_at_its_old_host_and_speaks_at_a_new_one_is_asked_about(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    repo = indexer.repos.by_did[account.did]
+    repo.pds = "https://old.example.com"
+    indexer.feed(
+        indexer.world.account_frame(account, False, "deactivated"),
+        upstream=Upstream("old.example.com", "https://old.example.com"),
+    )
+    indexer.feed(indexer.world.account_frame(account, True), upstream=pds_of(indexer))
+    indexer.feed(publish(indexer, account, ("create", OTHER, track("Two"))), upstream=pds_of(indexer))
+    await indexer.settle()
+
+    assert (await indexer.repo(account))["visible"] is True
+    assert await indexer.titles() == ["One", "Two"]

@@ -54,11 +54,11 @@ class Received:
 
 
 def own_world(
-    accounts: int, commits: int, seed: int, all_ours: bool
+    accounts: int, commits: int, seed: int, all_ours: bool, likes_share: float = 0.8
 ) -> tuple[world.World, dict[str, tuple[str, bytes, str]], list[Template]]:
     """Return a world, where its accounts stood at the start (rev, root, key by DID), and their commits as templates.
 
-    With `all_ours` every commit makes a record of our collections; else one in twenty does.
+    With `all_ours` every commit makes a record of our collections; else one in twenty does. Such a share of them are likes.
     """
     network = world.World(seed)
     people = [network.account(curve="K-256") for _ in range(accounts)]
@@ -81,7 +81,7 @@ def own_world(
         record: dict[str, Any]
         if not all_ours and chance.random() >= OURS_SHARE / TRACKED_SHARE:
             path, record = f"app.bsky.feed.like/{key}", {"$type": "app.bsky.feed.like", "createdAt": network.time()}
-        elif tracks and chance.random() < 0.8:
+        elif tracks and chance.random() < likes_share:
             uri, cid = chance.choice(tracks)
             path, record = (
                 f"fm.plyr.like/{key}",

@@ -121,5 +121,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         wanted = email.utils.parsedate_to_datetime(text)
         now = email.utils.parsedate_to_datetime(headers.get("Date", ""))
         return min(max(0.0, (wanted - now).total_seconds()), LONGEST_RETRY_SECONDS)
-    except (ValueError, TypeError):
+    # OverflowError: a year, an hour or a zone of twenty digits.
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -77,6 +77,22 @@ async def test_a_retry_after_date_counts_by_the_servers_clock(server: RawServer,
     assert (await client.get(f"{server.url}/x", max_bytes=100)).retry_after_seconds == 90
 
 
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "Wed, 21 Oct 2026 07:29:30 +99999999999999999999",
+        "Wed, 21 Oct 99999999999999999999 07:29:30 GMT",
+        "Wed, 21 Oct 2026 99999999999999999999:29:30 GMT",
+        "9" * 5000,
+    ],
+)
+async def test_a_retry_after_beyond_all_numbers_is_no_more_than_an_answer(
+    server: RawServer, client: BoundedClient, wait: str
+) -> None:
+    server.answers["/x"] = http_answer(503, Date="Wed, 21 Oct 2026 07:28:00 GMT", Retry_After=wait)
+    assert (await client.get(f"{server.url}/x", max_bytes=100)).retry_after_seconds in (None, 86_400)
+
+
 async def test_what_is_no_json_is_a_network_error(server: RawServer, client: BoundedClient) -> None:
     for body in (b"<html>", b"\xff", b"[" * 50_000):
         server.answers["/x"] = http_answer(200, body)

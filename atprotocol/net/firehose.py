@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
-from atprotocol.errors import FrameError, NetworkError, StreamRefused
+from atprotocol.errors import ForbiddenAddress, FrameError, NetworkError, StreamRefused
 from atprotocol.net.addresses import Policy, Target
 from atprotocol.net.connections import open_socket, retry_after
 
@@ -80,7 +80,7 @@ async def connect(
                 if isinstance(answer, ClientConnection):
                     websocket = answer
                     break
-                next_url = urljoin(_http_url(next_url), answer)
+                next_url = _location(next_url, answer)
     except TimeoutError as error:
         raise NetworkError(f"{url}: no stream within {timeout_seconds} s") from error
     if websocket is None or target is None:
@@ -141,9 +141,11 @@ async def _shake_hands(target: Target, connection: socket.socket, user_agent: st
             user_agent_header=user_agent,
         )
     except InvalidStatus as error:
-        status, headers = error.response.status_code, error.response.headers
+        status = error.response.status_code
+        # Plain, because the library's own raises LookupError for a header that comes twice.
+        headers = {name.title(): value for name, value in error.response.headers.raw_items()}
         if status in _REDIRECTS and "Location" in headers:
-            return str(headers["Location"])
+            return headers["Location"]
         if status in _REFUSED:
             raise StreamRefused(f"{target.url}: status {status}") from error
         raise NetworkError(f"{target.url}: status {status}", retry_after_seconds=retry_after(headers)) from error
@@ -152,6 +154,13 @@ async def _shake_hands(target: Target, connection: socket.socket, user_agent: st
     except BaseException:
         connection.close()
         raise
+
+
+def _location(url: str, answer: str) -> str:
+    try:
+        return urljoin(_http_url(url), answer)
+    except ValueError as error:
+        raise ForbiddenAddress(f"a redirect to what is no URL: {answer[:80]!r}") from error
 
 
 def _websocket_url(url: str) -> str:

@@ -131,6 +131,23 @@ async def test_other_refusals_may_be_tried_again_after_the_wait_that_was_asked_f
     assert caught.value.retry_after_seconds == 12
 
 
+@pytest.mark.parametrize("place", ["https://[bad", "http://[::1"])
+async def test_a_redirect_to_what_is_no_url_is_refused(place: str) -> None:
+    async with _serving(_nothing, {PATH: _answer(302, Location=place)}) as port:
+        with pytest.raises(ForbiddenAddress):
+            await _collect(f"ws://127.0.0.1:{port}{PATH}", _allow(port))
+
+
+@pytest.mark.parametrize(("status", "name", "value"), [(302, "Location", "https://[bad"), (503, "Retry-After", "2")])
+async def test_a_header_that_comes_twice_is_the_networks_fault(status: int, name: str, value: str) -> None:
+    answer = _answer(status)
+    for _ in range(2):
+        answer.headers[name] = value
+    async with _serving(_nothing, {PATH: answer}) as port:
+        with pytest.raises(NetworkError):
+            await _collect(f"ws://127.0.0.1:{port}{PATH}", _allow(port))
+
+
 async def test_a_redirect_to_another_host_is_followed_and_judged() -> None:
     async def handler(ws: ServerConnection) -> None:
         await ws.send(b"here")

@@ -18,7 +18,7 @@ from atprotocol.syntax.did import DID
 from atprotocol.verification import VerifiedCommit
 from indexer.accounts import Accounts
 from indexer.chains import Chains, is_signed
-from indexer.decisions import IDENTITY_DOUBTING_CAUSES, Cause, SyncStatus
+from indexer.decisions import CHAIN_KEEPING_CAUSES, IDENTITY_DOUBTING_CAUSES, Cause, SyncStatus
 from indexer.due_queue import DueQueue
 from indexer.fetching import Network
 from indexer.growth import HostGrowth
@@ -153,7 +153,9 @@ class Repair:
             repo.retry_at = self._clock() + timedelta(seconds=seconds)
             self.wake(repo)
         else:
+            # From now on its commits are not listened to.
             repo.forget_waiting()
+            repo.has_lost_commits = True
         self._journal.touch(repo)
 
     async def _synchronize(self, repo: Repo) -> int:
@@ -210,7 +212,9 @@ class Repair:
         if repo.pds != pds:
             raise RepairFailed(Cause.PDS_UNREACHABLE, f"the account has moved from {pds}") from gone
         if repo.doubted is not None:
-            raise RepairFailed(repo.doubted, str(gone)) from gone
+            # A fetch was due, and still is: no cause may take its place that can do without one.
+            keeps_chain = repo.doubted in CHAIN_KEEPING_CAUSES and repo.cause is not None
+            raise RepairFailed(repo.cause if keeps_chain else repo.doubted, str(gone)) from gone
         self._accounts.host_says_gone(repo, gone)
 
 

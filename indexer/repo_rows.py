@@ -78,6 +78,8 @@ async def load(connection: asyncpg.Connection) -> Repos:
                     repo.seen_rev = repo.rev
                 # Commits that waited when the last process ended are gone: what is stored cannot be continued by others.
                 repo.has_lost_commits = repo.seen_rev is not None and (repo.rev is None or repo.seen_rev > repo.rev)
+                # Of one that was given up none was listened to.
+                repo.has_lost_commits |= repo.sync_status is SyncStatus.TOO_LARGE
     return repos
 
 

@@ -65,7 +65,7 @@ class Repo:
     purged_at: datetime | None = None
     waiting: list[CommitFrame] = field(default_factory=list)
     waiting_bytes: int = 0
-    # True once a waiting commit was dropped: what waits cannot be continued from the stored chain any more.
+    # True once a commit was or may have been missed: what waits cannot be continued from the stored chain any more.
     has_lost_commits: bool = False
     # What was said during a repair and asks for another one after it; None: nothing.
     doubted: Cause | None = None
@@ -87,14 +87,20 @@ class Repo:
             self.seen_rev = rev
 
     def desynchronize(self, cause: Cause, detail: str | None = None) -> None:
-        """Mark the repository for repair, now."""
-        if self.sync_status is SyncStatus.DESYNCHRONIZED:
+        """Mark the repository for repair, now; what it was to be fetched for already it still is."""
+        is_due = self.sync_status is SyncStatus.DESYNCHRONIZED
+        if is_due:
             self.doubted = cause
         if cause in IDENTITY_DOUBTING_CAUSES:
             self.doubt_identity()
+        self.retry_count, self.retry_at = 0, None
+        if cause not in CHAIN_KEEPING_CAUSES:
+            self.has_lost_commits = True
+        elif is_due and self.active and self.cause not in CHAIN_KEEPING_CAUSES:
+            # The host is asked by the fetch that is due; under the new cause there might be none.
+            return
         self.sync_status = SyncStatus.DESYNCHRONIZED
         self.cause, self.cause_detail = cause, detail
-        self.retry_count, self.retry_at = 0, None
 
     def doubt(self, cause: Cause) -> None:
         """Have a repair that is due, or under way, fetch what its host serves from now on."""

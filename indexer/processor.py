@@ -230,13 +230,16 @@ class Processor:
             self._desynchronize(repo, Cause.FORK, f"two commits with the rev {frame.rev}")
 
     def _contradicted(self, repo: Repo, detail: str) -> None:
-        """Have the account's host asked whether it is active, once in a while."""
+        """Have the account's host asked whether it is active, once in a while; a hidden account's as soon as that may be."""
         now = self._clock()
         if is_withheld(repo) or repo.deleted_at is not None:
             return
         if repo.asked_at is None or now - repo.asked_at > ASK_INTERVAL:
             repo.asked_at = now
             self._desynchronize(repo, Cause.CONTRADICTED, detail)
+        elif not repo.active and repo.cause is not Cause.CONTRADICTED:
+            repo.asked_at += ASK_INTERVAL
+            self._desynchronize(repo, Cause.CONTRADICTED, detail, not_before=repo.asked_at)
 
     def _keep(self, repo: Repo, frame: CommitFrame) -> None:
         """Let a commit wait for the repair that is due."""
@@ -251,8 +254,16 @@ class Processor:
             self._metrics.desynchronize(Cause.OVERFLOW)
         self._journal.touch(repo)
 
-    def _desynchronize(self, repo: Repo, cause: Cause, detail: str | None, frame: CommitFrame | None = None) -> None:
+    def _desynchronize(
+        self,
+        repo: Repo,
+        cause: Cause,
+        detail: str | None,
+        frame: CommitFrame | None = None,
+        not_before: datetime | None = None,
+    ) -> None:
         repo.desynchronize(cause, detail)
+        repo.retry_at = not_before
         self._metrics.desynchronize(cause)
         if frame is not None:
             self._keep(repo, frame)

@@ -84,3 +84,19 @@ async def test_a_host_that_has_the_repository_again_is_fetched_from_although_it_
 
     assert (await indexer.repo(account))["sync_status"] == "synchronized"
     assert await indexer.titles() == ["One", "Two"]
+
+
+async def test_the_second_of_two_contradictions_is_asked_about_a_little_later(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    account.active, account.status = False, "deactivated"
+    indexer.feed(indexer.world.account_frame(account, False, "deactivated"), upstream=WITNESS)
+    await indexer.settle()
+    assert (await indexer.repo(account))["visible"] is False
+
+    account.active, account.status = True, None
+    indexer.feed(indexer.world.account_frame(account, True), upstream=WITNESS)
+    asked_at = indexer.repos.by_did[account.did].retry_at
+    assert asked_at is not None and indexer.now() < asked_at <= indexer.now() + timedelta(minutes=5)
+    await indexer.settle()
+    assert (await indexer.repo(account))["visible"] is True
+    assert await indexer.titles() == ["One"]

@@ -250,7 +250,7 @@ class Consumer:
         """Let the next #account of every repository count: the numbers that are stored are of a stream that is no more."""
         for repo in self._repos.by_did.values():
             if repo.account_seq is not None and repo.account_host in (None, self._upstream.host):
-                repo.account_seq = None
+                repo.account_seq, repo.account_host = None, self._upstream.host
                 self._journal.touch(repo)
 
     async def _undecoded(self, raw: bytes, error: FrameError) -> None:

@@ -254,7 +254,9 @@ def is_withheld(repo: RepoView) -> bool:
     give back.
     """
     by_host = repo.pds is not None and repo.account_host == urlsplit(repo.pds).netloc
-    return repo.account_seq is not None and repo.upstream_status in _MODERATED and not by_host
+    # Whose word it was outlives the number of that word, which a restarted upstream makes void.
+    by_upstream = repo.account_seq is not None or repo.account_host is not None
+    return by_upstream and repo.upstream_status in _MODERATED and not by_host
 
 
 def is_gone_for_good(frame: AccountFrame) -> bool:

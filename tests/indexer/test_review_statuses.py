@@ -1,0 +1,38 @@
+"""Whose word hid an account, and whose brings it back: over restarted upstreams, missed events and migrations."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import world
+from harness import Harness, harness, synchronized
+from scripted_stream import played
+
+RELAY_STATUSES = ["takendown", "suspended"]
+
+
+@pytest.fixture
+async def indexer(database_url: str) -> AsyncIterator[Harness]:
+    async with harness(database_url, world.World(43)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("status", RELAY_STATUSES)
+@pytest.mark.parametrize("is_older_row", [False, True])
+async def test_a_relays_moderation_survives_that_it_restarts_its_numbering(
+    indexer: Harness, status: str, *, is_older_row: bool
+) -> None:
+    account = await synchronized(indexer)
+    indexer.feed(indexer.world.account_frame(account, False, status))
+    await indexer.settle()
+    if is_older_row:
+        indexer.repos.by_did[account.did].account_host = None
+    await played(indexer, [world.error_frame("FutureCursor")])
+
+    assert await indexer.audited() == {"withheld": 1}
+    await indexer.settle()
+    assert (await indexer.repo(account))["visible"] is False
+
+    indexer.world.seq = 7
+    indexer.feed(indexer.world.account_frame(account, True))
+    await indexer.settle()
+    assert (await indexer.repo(account))["visible"] is True

@@ -62,6 +62,8 @@ class Accounts:
     def host_says_gone(self, repo: Repo, gone: RepoGone) -> None:
         """Take the word of the account's own host: hidden, and when it is deleted to be purged after confirmation."""
         repo.active, repo.upstream_status = False, STATUS_OF.get(gone.reason, "deactivated")
+        # Not what an upstream said before: what the host took down is the host's to give back.
+        repo.account_seq = repo.account_host = None
         repo.forget_waiting()
         if repo.upstream_status == "deleted":
             repo.deleted_at = repo.deleted_at or self._clock()

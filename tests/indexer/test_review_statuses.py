@@ -36,3 +36,18 @@ async def test_a_relays_moderation_survives_that_it_restarts_its_numbering(
     indexer.feed(indexer.world.account_frame(account, True))
     await indexer.settle()
     assert (await indexer.repo(account))["visible"] is True
+
+
+@pytest.mark.parametrize("status", RELAY_STATUSES)
+async def test_what_its_own_host_took_down_its_host_gives_back(indexer: Harness, status: str) -> None:
+    account = await synchronized(indexer)
+    indexer.feed(indexer.world.account_frame(account, True))
+    account.active, account.status = False, status
+    assert await indexer.audited() == {"status": 1}
+    await indexer.settle()
+    assert (await indexer.repo(account))["upstream_status"] == status
+
+    account.active, account.status = True, None
+    assert await indexer.audited() == {"status": 1}
+    await indexer.settle()
+    assert (await indexer.repo(account))["visible"] is True

@@ -17,7 +17,7 @@ from atprotocol.errors import InvalidSyntax, NetworkError
 from atprotocol.syntax.datetime import parse_datetime
 from atprotocol.syntax.did import DID
 from indexer.comparing import Comparing, ComparingSettings, Finding
-from indexer.decisions import Cause, SyncStatus
+from indexer.decisions import Cause, SyncStatus, is_withheld
 from indexer.identities import Identities
 from indexer.journal import AuditRow, Journal, Position
 from indexer.metrics import Metrics
@@ -161,7 +161,8 @@ class Audit:
         return self._repos.by_did.get(did)
 
     async def _refresh_identity(self, repo: Repo) -> None:
-        if repo.active and (repo.identity_at is None or repo.identity_at < self._asked_at):
+        # Also of a hidden account: it may be active at another host by now. What an upstream withholds stays as it is.
+        if (repo.active or not is_withheld(repo)) and (repo.identity_at is None or repo.identity_at < self._asked_at):
             try:
                 await self._identities.refresh(repo)
             except RepairFailed as failure:

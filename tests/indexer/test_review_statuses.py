@@ -51,3 +51,16 @@ async def test_what_its_own_host_took_down_its_host_gives_back(indexer: Harness,
     assert await indexer.audited() == {"status": 1}
     await indexer.settle()
     assert (await indexer.repo(account))["visible"] is True
+
+
+async def test_an_account_that_became_active_at_its_new_host_unnoticed_is_shown_again(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    indexer.feed(indexer.world.account_frame(account, False, "deactivated"))
+    await indexer.settle()
+    # The host that the document named then answers for the account no more.
+    indexer.repos.by_did[account.did].pds = f"{indexer.server.url}/old"
+    indexer.world.now_us += 1000
+
+    assert await indexer.audited() == {"status": 1}
+    await indexer.settle()
+    assert (await indexer.repo(account))["visible"] is True

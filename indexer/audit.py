@@ -26,7 +26,11 @@ from indexer.state import Repo, Repos
 from indexer.verdicts import DIFFERENT, HostView, share_of_same
 
 _OPEN = "SELECT requested_at, reason FROM network.audits WHERE finished_at IS NULL ORDER BY requested_at"
-_LAST = "SELECT finished_at, counts FROM network.audits WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
+# One that was made by hand reads no DID document anew, and may have had nothing fetched.
+_LAST = """
+    SELECT finished_at, counts FROM network.audits WHERE finished_at IS NOT NULL AND reason <> 'plyr audit'
+    ORDER BY finished_at DESC LIMIT 1
+"""
 REPORT_SECONDS = 10.0
 
 
@@ -70,6 +74,7 @@ class Audit:
         self._settings = settings
         self._positions: list[Position] = []
         self._open: list[AuditRow] = []
+        self._under_way: list[AuditRow] = []
         self._asked = asyncio.Event()
         self._last_requested: datetime | None = None
         self._asked_at = clock()
@@ -84,11 +89,16 @@ class Audit:
         self._positions.append(position)
 
     def request(self, reason: str) -> None:
-        """Have an audit done; it is written down with the batch that is being gathered."""
+        """Have an audit done; it is written down with the batch that is being gathered.
+
+        One that was asked for with the same reason, and has not begun, is the one that is asked for now.
+        """
         now = self._clock()
         if self._last_requested is not None and now <= self._last_requested:
             now = self._last_requested + timedelta(microseconds=1)
         self._last_requested = now
+        if any(row.reason == reason for row in self._open if row not in self._under_way):
+            return
         row = AuditRow(now, reason)
         self._open.append(row)
         self._journal.audit(row)
@@ -125,8 +135,9 @@ class Audit:
     async def audit(self) -> None:
         """Do now what is asked for, in one comparison."""
         rows, started_at = self._open.copy(), self._clock()
-        # A change of identity may have been missed before the audit was asked for.
-        self._asked_at = min(row.requested_at for row in rows)
+        self._under_way = rows
+        # A change of identity may have been missed before any of them was asked for.
+        self._asked_at = self._last_requested or max(row.requested_at for row in rows)
         comparing = Comparing(
             self._look, self._settings.comparing, prepare=self._refresh_identity, present=self._present
         )
@@ -145,7 +156,7 @@ class Audit:
         finished_at = self._clock()
         for row in rows:
             self._journal.audit(AuditRow(row.requested_at, row.reason, started_at, finished_at, counts))
-        self._open = [row for row in self._open if row not in rows]
+        self._open, self._under_way = [row for row in self._open if row not in rows], []
         self._metrics.audited(counts, share_of_same(counts), finished_at)
 
     def _found(self, finding: Finding) -> None:

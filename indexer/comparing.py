@@ -14,6 +14,7 @@ from atprotocol.net.http import BoundedClient
 from atprotocol.net.repos import get_latest_commit, get_repo_status
 from atprotocol.syntax.did import DID
 from indexer.accounts import STATUS_OF
+from indexer.processor import STATUS_LENGTH_LIMIT
 from indexer.state import Repo
 from indexer.verdicts import DIFFERENT, HostView, Verdict, compare, is_comparable
 
@@ -53,7 +54,8 @@ async def look(client: BoundedClient, pds: str, did: DID) -> HostView:
             status = await get_repo_status(client, pds, did)
         except RepoGone as gone:
             return HostView(active=False, status=STATUS_OF.get(gone.reason))
-        return HostView(status.active, status.status, status.rev)
+        told = None if status.status is None else status.status[:STATUS_LENGTH_LIMIT]
+        return HostView(status.active, told, status.rev)
     return HostView(active=True, rev=latest.rev, commit_cid=latest.cid.raw)
 
 
@@ -131,7 +133,13 @@ class Comparing:
         repo = await self._present(did)
         if repo is None or not is_comparable(repo):
             return Finding(did, Verdict.UNDER_REPAIR)
-        await self._prepare(repo)
+        try:
+            await self._prepare(repo)
+        except NetworkError as error:
+            if not did.startswith("did:web:"):
+                raise
+            # Its document is at a host of its own, whose silence says nothing of where its repository is.
+            return Finding(did, Verdict.UNREACHABLE, str(error)[:200])
         if not is_comparable(repo):
             return Finding(did, Verdict.UNDER_REPAIR)
         if repo.pds is None:

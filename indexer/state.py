@@ -15,6 +15,8 @@ from indexer.decisions import CHAIN_KEEPING_CAUSES, IDENTITY_DOUBTING_CAUSES, Ca
 
 # All that waits, over all repositories, may weigh so much in memory.
 WAITING_BYTES_LIMIT = 256_000_000
+# So many commits of one repository may wait: they are verified in one step, in which nothing else is done.
+WAITING_LIMIT = 1000
 # What a commit, and each of its operations, weigh in memory beside the blocks: about so many bytes.
 _FRAME_BYTES, _OPERATION_BYTES = 1000, 400
 # So many repairs of one repository are done at once; then one in so many seconds.
@@ -144,7 +146,8 @@ class Repo:
             return True
         self.waiting.insert(place, frame)
         self._weigh(_weight(frame))
-        if self.waiting_bytes <= limit_bytes and self.all_waiting.count <= self.all_waiting.limit:
+        is_too_much = self.waiting_bytes > limit_bytes or self.all_waiting.count > self.all_waiting.limit
+        if not is_too_much and len(self.waiting) <= WAITING_LIMIT:
             return True
         self.forget_waiting()
         return False
@@ -178,7 +181,8 @@ class Repo:
         """Return how long the next repair must wait, so that nobody makes us fetch one repository without end."""
         if self.repairs_at is None:
             return 0.0
-        left = self.repairs_left + (now - self.repairs_at).total_seconds() / REPAIR_SECONDS
+        # A clock that was set back puts nothing off.
+        left = self.repairs_left + max(0.0, (now - self.repairs_at).total_seconds()) / REPAIR_SECONDS
         return max(0.0, (1 - left) * REPAIR_SECONDS)
 
     def count_repair(self, now: datetime) -> None:

@@ -111,7 +111,7 @@ class Processor:
                 # Whatever it fails to say, the connection is over.
                 return ErrorFrame("Unreadable", str(error))
             repo = None if kind == INFO else self._repos.by_did.get(payload["repo" if kind == COMMIT else "did"])
-            if repo is not None and repo.active:
+            if repo is not None and repo.active and not self._is_foreign(repo, upstream):
                 self._unreadable(repo, str(error))
             return None
         return self._act(message, upstream)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 FAILURES_BEFORE_PAUSE = 3
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 900.0
+# Strangers name the hosts: beyond so many, those that are not paused are forgotten, then those that were known first.
+HOSTS_LIMIT = 50_000
 
 
 @dataclass(slots=True)
@@ -52,14 +54,14 @@ class HostTurns:
 
     def take(self, host: str, name: str) -> bool:
         """Take a turn, to be given back; False, and the name is woken later, when none is free."""
-        if self._called.get(name) == host:
-            del self._called[name]
         failures = self._failures.get(host)
         left = failures.paused_until - self._seconds() if failures is not None else 0.0
         if left > 0:
-            # Not all at once when the pause is over.
+            # Not all at once when the pause is over. The turn that it was woken for lapses, and goes to the next.
             self._wake(name, left * (1 + self._random() / 4))
             return False
+        if self._called.get(name) == host:
+            del self._called[name]
         if self._taken[host] >= self._limit:
             self._held.setdefault(host, {})[name] = None
             return False
@@ -79,6 +81,10 @@ class HostTurns:
 
     def failed(self, host: str, retry_after_seconds: float | None) -> None:
         """Remember that the host did not answer, or asked for a pause of so many seconds."""
+        if len(self._failures) >= HOSTS_LIMIT:
+            now = self._seconds()
+            paused = [(name, each) for name, each in self._failures.items() if each.paused_until > now]
+            self._failures = dict(paused[-HOSTS_LIMIT // 2 :])
         failures = self._failures.setdefault(host, _Failures())
         failures.count += 1
         pause = retry_after_seconds or 0.0
@@ -95,12 +101,14 @@ class HostTurns:
             self._call_next(host)
 
     def _call_next(self, host: str) -> None:
-        names = self._held.get(host)
-        if names is None:
-            return
-        name = next(iter(names))
-        del names[name]
-        if not names:
-            del self._held[host]
-        self._called[name] = host
-        self._wake(name, 0.0)
+        names = self._held.get(host, {})
+        while names:
+            name = next(iter(names))
+            del names[name]
+            if not names:
+                del self._held[host]
+            if name not in self._called:
+                self._called[name] = host
+                self._wake(name, 0.0)
+                return
+            # It comes anyway: another host had a turn for it before.

@@ -21,6 +21,10 @@ class DueQueue:
         now = asyncio.get_running_loop().time()
         return not self._under_way and all(due > now for due in self._due.values())
 
+    def __contains__(self, name: str) -> bool:
+        """Tell whether a name is due, now or later."""
+        return name in self._due
+
     def waits_seconds(self) -> list[float]:
         """Return for each name in the queue how long ago it fell due; negative for those that are due later."""
         now = asyncio.get_running_loop().time()

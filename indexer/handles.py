@@ -24,6 +24,8 @@ BROKEN_FOR = timedelta(hours=1)
 LEAST_INTERVAL = timedelta(minutes=1)
 SWEEP_SECONDS = 60.0
 SWEPT_AT_ONCE = 1000
+# So many holders of handles are remembered beside one for each repository.
+HOLDERS_LIMIT = 1000
 
 
 class Verifier(Protocol):
@@ -78,10 +80,19 @@ class Handles:
             checked_at = repo.handle_checked_at
             if repo.handle is not None and repo.active:
                 interval = BROKEN_FOR if repo.handle_verified_at is None else VERIFIED_FOR
-                if checked_at is None or self._clock() - checked_at >= interval:
+                is_due = checked_at is None or self._clock() - checked_at >= interval
+                # What could not be found out is due, and asked about later.
+                if is_due and repo.did not in self._queue:
                     self._queue.put(repo.did)
             if number % SWEPT_AT_ONCE == 0:
                 await asyncio.sleep(0)
+        if len(self._holders) > len(self._repos.by_did) + HOLDERS_LIMIT:
+            # Accounts change their handles as often as they like.
+            self._holders = {name: did for name, did in self._holders.items() if self._claims(did, name)}
+
+    def _claims(self, did: str, handle: str) -> bool:
+        repo = self._repos.by_did.get(did)
+        return repo is not None and repo.handle == handle
 
     @property
     def is_idle(self) -> bool:

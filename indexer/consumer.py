@@ -135,7 +135,8 @@ class Consumer:
             return
         position.seq = position.stored_seq = stored["seq"]
         if stored["event_time"] is not None:
-            position.event_time = stored["event_time"].isoformat()
+            # Whoever wrote a time that lies ahead would hide the next gap with it.
+            position.event_time = min(stored["event_time"], self._clock() - stored["age"]).isoformat()
         if stored["age"] > settings.outage:
             self._request_audit(f"outage of {stored['age'].total_seconds():.0f} s at {host}")
         if stored["age"] > settings.replay and settings.may_skip_replay:
@@ -203,7 +204,10 @@ class Consumer:
         cursor, host = self._position.seq, self._upstream.host
         if cursor is None or seq >= cursor:
             self._below_cursor = 0
-            if cursor is not None and is_gap(cursor, _instant(self._position.event_time), seq, _instant(time)):
+            last = _instant(self._position.event_time)
+            if last is not None and self._lost_at is not None:
+                last = min(last, self._lost_at)
+            if cursor is not None and is_gap(cursor, last, seq, _instant(time)):
                 self._metrics.event("indexer.gap", host=host, cursor=cursor, first_seq=seq)
                 self._request_audit(f"gap at {host}: seq {seq} after {cursor}")
             elif self._lost_at is not None and self._clock() - self._lost_at > self._settings.outage:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from atprotocol import frames
 from atprotocol.errors import FrameError, InvalidSyntax, NetworkError
-from atprotocol.syntax.datetime import parse_datetime
+from atprotocol.syntax.datetime import EARLIEST, parse_datetime
 
 Connect = Callable[[int | None], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
@@ -30,7 +30,8 @@ class _Event:
 
 async def overlapping_cursor(connect: Connect, followed_until: datetime) -> int | None:
     """Return a cursor that lies a little before what was followed; None when it cannot be found: begin live then."""
-    wanted = followed_until - OVERLAP
+    # The time is a stranger's: it may be the first of the calendar.
+    wanted = max(followed_until, EARLIEST + OVERLAP) - OVERLAP
     try:
         newest, oldest = await _first(connect, None), await _first(connect, 0)
         if newest is None or oldest is None:

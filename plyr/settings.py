@@ -95,6 +95,10 @@ def read_settings(
 
     relays = list(relay or ()) or (value("PLYR_RELAY_URL") or DEFAULT_RELAY_URL).replace(",", " ").split()
     relay_urls = tuple(dict.fromkeys(_web_url(_url(each, "--relay", "PLYR_RELAY_URL", ws=True)) for each in relays))
+    places = [(parts.hostname, parts.port) for parts in map(urlsplit, relay_urls)]
+    if len(set(places)) < len(places):
+        # A cursor belongs to a host: each of the two would find it moved by somebody else, and end.
+        raise _wrong(f"{_named('--relay', 'PLYR_RELAY_URL')} names two upstreams at one host")
     plc_url = _url(value("PLYR_PLC_URL", plc, DEFAULT_PLC_URL) or "", "--plc", "PLYR_PLC_URL")
     resolver = value("PLYR_HANDLE_RESOLVER_URL")
     wanted_dir = value("PLYR_DATA_DIR", str(data_dir) if data_dir is not None else None)

@@ -213,8 +213,8 @@ class Repair:
             raise RepairFailed(Cause.PDS_UNREACHABLE, f"the account has moved from {pds}") from gone
         if repo.doubted is not None:
             # A fetch was due, and still is: no cause may take its place that can do without one.
-            keeps_chain = repo.doubted in CHAIN_KEEPING_CAUSES and repo.cause is not None
-            raise RepairFailed(repo.cause if keeps_chain else repo.doubted, str(gone)) from gone
+            cause = repo.cause if repo.doubted in CHAIN_KEEPING_CAUSES else None
+            raise RepairFailed(cause or repo.doubted, str(gone)) from gone
         self._accounts.host_says_gone(repo, gone)
 
 

@@ -80,8 +80,12 @@ class Chains:
             repo.seen_rev = commit.rev
         if repo.rev == commit.rev and repo.data not in (None, commit.data):
             self._metrics.event("indexer.fork", did=repo.did, rev=commit.rev, commit=commit.cid.hex())
-        self._journal.enter(SnapshotUnit(repo.did, commit.rev, fetched.snapshot.records))
-        repo.stand_at(commit.rev, commit.data, commit.cid)
+        rev, commit_cid = commit.rev, commit.cid
+        if commit.data == repo.data and repo.rev and repo.commit_cid and not _has_signature(repo, fetched):
+            # The tree is the one that was verified; for a rev that nobody signed now no commit may be passed over.
+            rev, commit_cid = repo.rev, repo.commit_cid
+        self._journal.enter(SnapshotUnit(repo.did, rev, fetched.snapshot.records))
+        repo.stand_at(rev, commit.data, commit_cid)
         broken = self._apply_waiting(repo, judged)
         self._journal.touch(repo)
         if broken is None:
@@ -133,8 +137,10 @@ def is_signed(repo: Repo, fetched: Fetched) -> bool:
 
     The latter is what a new host serves right after a migration: the old commit, under the old key.
     """
-    if fetched.snapshot.commit.data == repo.data:
-        return True
+    return fetched.snapshot.commit.data == repo.data or _has_signature(repo, fetched)
+
+
+def _has_signature(repo: Repo, fetched: Fetched) -> bool:
     try:
         fetched.snapshot.commit.verify_signature(parse_did_key(repo.signing_key or ""))
     except (BadSignature, InvalidKey):

@@ -43,7 +43,7 @@ class AuditSettings:
     live_within: timedelta = timedelta(seconds=60)
     quiet_seconds: float = 2.0
     # An upstream that is not live after so long does not hold up the audit any more.
-    wait_seconds: float = 3600.0
+    wait_seconds: float = 600.0
     comparing: ComparingSettings = field(default_factory=ComparingSettings)
 
 
@@ -73,6 +73,7 @@ class Audit:
         self._wake = wake
         self._settings = settings
         self._positions: list[Position] = []
+        self._expected_count = 0
         self._open: list[AuditRow] = []
         self._under_way: list[AuditRow] = []
         self._asked = asyncio.Event()
@@ -83,6 +84,10 @@ class Audit:
     def is_idle(self) -> bool:
         """Tell whether no audit is asked for or under way."""
         return not self._open
+
+    def expect(self, count: int) -> None:
+        """Wait, before each audit, for so many streams to be followed."""
+        self._expected_count = count
 
     def follow(self, position: Position) -> None:
         """Wait, before each audit, until this stream is live."""
@@ -147,6 +152,11 @@ class Audit:
                 # What waits may lack what was missed: only its host's word will do.
                 repo.doubt(Cause.AUDIT)
                 self._journal.touch(repo)
+            elif repo.sync_status is SyncStatus.ERROR and repo.active:
+                # What was given up is tried again now and then: the fault may have been ours.
+                repo.desynchronize(Cause.AUDIT)
+                self._journal.touch(repo)
+                self._wake(repo)
         reporter = asyncio.create_task(self._report(comparing, len(repos)))
         try:
             await comparing.run(repos, self._found)
@@ -201,8 +211,9 @@ class Audit:
     async def _are_live(self, positions: Sequence[Position]) -> bool:
         before = [position.seq for position in positions]
         await asyncio.sleep(self._settings.quiet_seconds)
-        return all(
-            position.seq == seq or self._is_recent(position) for position, seq in zip(positions, before, strict=True)
+        return len(positions) >= self._expected_count and all(
+            position.is_open and (position.seq == seq or self._is_recent(position))
+            for position, seq in zip(positions, before, strict=True)
         )
 
     def _is_recent(self, position: Position) -> bool:

@@ -115,6 +115,7 @@ class Consumer:
             wait: float | None = None
             try:
                 async with self._connect(self._position.seq) as connection:
+                    self._position.is_open = True
                     await self._follow(connection)
             except _Reconnect as error:
                 self._metrics.event("indexer.reconnect", host=self._upstream.host, reason=str(error))
@@ -123,6 +124,7 @@ class Consumer:
                 wait = error.retry_after_seconds
             except FrameError as error:
                 self._metrics.event("indexer.disconnected", host=self._upstream.host, reason=str(error)[:200])
+            self._position.is_open = False
             self._lost_at = self._lost_at or self._clock()
             await asyncio.sleep(self._backoff.failed(wait))
 
@@ -181,6 +183,8 @@ class Consumer:
                         continue
                     self._backoff.succeeded()
                 elif seq <= last_seq:
+                    # What the smaller one said may never come again.
+                    self._request_audit(f"{upstream.host} went back in its numbering")
                     raise _Reconnect(f"seq {seq} after {last_seq}")
                 last_seq = seq
             word = process(kind, payload, upstream)

@@ -85,6 +85,8 @@ class Position:
     frame_count: int = 0
     # Frames of the batches that were taken; those of the present one come on top.
     taken_count: int = 0
+    # Whether a connection is open just now.
+    is_open: bool = False
     # What the database holds once every batch taken so far is written.
     stored_seq: int | None = None
 

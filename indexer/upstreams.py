@@ -67,6 +67,7 @@ class Upstreams:
         self._growth = growth
         self._metrics = metrics
         self._settings = settings
+        audit.expect(len(settings.relay_urls))
 
     async def run(self) -> None:
         """Follow them all. Raises StreamRefused when the only one serves no stream."""

@@ -103,7 +103,8 @@ async def _audit(settings: Settings, gently: ComparingSettings, dry_run: bool, j
         )
     else:
         print(_rendered(counts, share, findings, dry_run))
-    return ExitCode.FAILED if different else ExitCode.OK
+    # Where nothing could be compared nothing is known to be right.
+    return ExitCode.FAILED if different or (repos.by_did and share is None) else ExitCode.OK
 
 
 async def _show(compared: Comparing, total: int) -> None:
@@ -119,9 +120,14 @@ async def _show(compared: Comparing, total: int) -> None:
 def _rendered(counts: dict[str, int], share: float | None, findings: list[Finding], dry_run: bool) -> str:
     lines = [columns([(name, f"{count:,}") for name, count in counts.items()]) or "No repository is tracked."]
     if findings:
-        lines += ["", columns([(each.did, each.verdict.value, each.detail or "") for each in findings])]
+        lines += ["", columns([(each.did, each.verdict.value, _printable(each.detail or "")) for each in findings])]
     if share is not None:
         lines += ["", f"{share:.2%} of the repositories that could be compared equal their hosts'."]
     if any(each.verdict in DIFFERENT for each in findings):
         lines.append("What differs was left as it is." if dry_run else "What differs will be fetched anew.")
     return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    """Return what a host said without what would act on a terminal."""
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)

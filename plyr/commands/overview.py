@@ -73,7 +73,7 @@ COMMANDS: Final = {
         "plyr.commands.audit:audit",
         "Compare every repository with its host, and have those that differ fetched anew.",
         "Asks each host for the latest commit, slowly; what differs is looked at again after --grace seconds and then "
-        "listed. The indexer does the same daily and after every gap. Exit code 1 says that something differed.",
+        "listed. The indexer does the same daily and after every gap. Exit code 1 says that something differed, or that nothing could be compared.",
         ("plyr audit", "plyr audit --dry-run --json | jq .counts"),
     ),
     "reindex": Command(

@@ -247,3 +247,26 @@ async def test_without_a_reason_there_is_an_audit_a_day(indexer: Harness) -> Non
     await indexer.write()
 
     assert await indexer.rows("SELECT reason FROM network.audits") == [("daily",)]
+
+
+async def test_what_the_database_had_refused_is_tried_again(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    repo = indexer.repos.by_did[account.did]
+    repo.sync_status = SyncStatus.ERROR
+    repo.forget_commits()
+    account.commit([("update", TRACK, track("better"))])
+
+    assert await indexer.audited() == {"under-repair": 1}
+    await indexer.settle()
+    assert await indexer.titles() == ["better"]
+
+
+async def test_no_audit_begins_before_every_stream_is_open_and_live(indexer: Harness) -> None:
+    await synchronized(indexer)
+    indexer.audit.expect(2)
+    streams = [Position("one.test", "x", 7), Position("two.test", "x", 7)]
+    assert not await indexer.audit._are_live(streams[:1])
+    assert not await indexer.audit._are_live(streams), "they are being connected"
+
+    streams[0].is_open = streams[1].is_open = True
+    assert await indexer.audit._are_live(streams), "open and quiet"

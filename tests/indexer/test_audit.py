@@ -10,6 +10,7 @@ import world
 from harness import OTHER, TRACK, Harness, harness, publish, synchronized, track
 
 from indexer.decisions import Cause, SyncStatus
+from indexer.journal import Position
 
 GUARD_SECONDS = 60
 

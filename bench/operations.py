@@ -61,7 +61,7 @@ def soak(frames: int = 10_000_000) -> dict[str, Any]:
 
 
 async def _soak(frames: int) -> dict[str, Any]:
-    tracked = 20_000
+    tracked = 4_000
     _, start, own = own_world(accounts=200, commits=tracked, seed=5, all_ours=False)
     templates = stranger_templates(SAMPLES) + own
     chance = random.Random(13)

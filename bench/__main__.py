@@ -4,13 +4,14 @@ import argparse
 import json
 import platform
 
-from bench import backfill, indexing, operations, parts, secured, serving
+from bench import backfill, indexing, large, operations, parts, secured, serving
 
 BENCHMARKS = {
     "catch-up": indexing.catch_up,
     "dense": indexing.dense,
     "serve": serving.serve,
     "backfill": backfill.backfill,
+    "large": large.large,
     "parts": parts.parts,
     "tls": secured.over_tls,
     "restart": operations.restart,

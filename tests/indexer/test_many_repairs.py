@@ -63,7 +63,7 @@ class Crowd:
 async def test_a_thousand_repositories_at_once_are_repaired_a_few_at_a_time(indexer: Harness, tmp_path: Path) -> None:
     crowd = indexer.rerouted.to = Crowd(indexer, tmp_path)
     for number in range(REPOSITORIES):
-        account = indexer.world.account(pds=f"https://pds{number % HOSTS}.example.com")
+        account = indexer.world.account(pds=f"https://pds{number * HOSTS // REPOSITORIES}.example.com")
         account.commit([("create", TRACK, track(account.did))])
         indexer.repos.track(account.did, Cause.NEW)
     del indexer.repair.wake  # type: ignore[attr-defined]  # the real one again
@@ -79,6 +79,8 @@ async def test_a_thousand_repositories_at_once_are_repaired_a_few_at_a_time(inde
     await asyncio.gather(running, return_exceptions=True)
     await indexer.write()
 
+    causes = Counter(repo.cause_detail for repo in indexer.repos.by_did.values())
+    assert causes == {None: REPOSITORIES}
     assert {repo.sync_status for repo in indexer.repos.by_did.values()} == {SyncStatus.SYNCHRONIZED}
     assert await indexer.value("SELECT count(*) FROM network.tracks") == REPOSITORIES
     assert 1 < crowd.most_at_once <= 8

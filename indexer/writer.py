@@ -48,6 +48,8 @@ _PASSING_ERRORS: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.TransactionRollbackError,
     asyncpg.CannotConnectNowError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresIOError,
 )
 # So many records of a snapshot are read at a time: reading them all at once would hold up the stream for seconds.
 SNAPSHOT_SLICE: Final = 500

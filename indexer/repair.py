@@ -179,7 +179,7 @@ class Repair:
             self._metrics.fetched(is_sparse=fetched.is_sparse, requests=fetched.requests, size_bytes=fetched.size_bytes)
         except RepoGone as gone:
             self.turns.succeeded(pds)
-            await self._gone(repo, pds, gone, began)
+            await self._gone(repo, gone, began)
             return 0
         except ResponseTooLarge as error:
             raise RepairFailed(Cause.REPO_TOO_LARGE, str(error), status=SyncStatus.TOO_LARGE) from error
@@ -203,14 +203,13 @@ class Repair:
                 raise failure
         return fetched.size_bytes
 
-    async def _gone(self, repo: Repo, pds: str, gone: RepoGone, began: datetime) -> None:
+    async def _gone(self, repo: Repo, gone: RepoGone, began: datetime) -> None:
         """Believe a host that says that it has no such repository, if it is still the account's and nothing was said since."""
         if not _was_read(repo, began):
             await self.identities.refresh(repo)
         if not _needs_repair(repo):
             return
-        if repo.pds != pds:
-            raise RepairFailed(Cause.PDS_UNREACHABLE, f"the account has moved from {pds}") from gone
+        # It moved, or something else was said of it meanwhile.
         if repo.doubted is not None:
             # A fetch was due, and still is: no cause may take its place that can do without one.
             cause = repo.cause if repo.doubted in CHAIN_KEEPING_CAUSES else None

@@ -65,3 +65,14 @@ async def test_a_first_repository_under_another_key_is_not_believed(indexer: Har
     row = await indexer.repo(account)
     assert (row["sync_status"], row["cause"]) == ("desynchronized", "bad-repo")
     assert await indexer.titles() == []
+
+
+async def test_what_was_to_be_fetched_when_the_process_ended_is_fetched_by_the_next(indexer: Harness) -> None:
+    account = await synchronized(indexer)
+    account.commit([("update", TRACK, track("Two"))])
+    indexer.feed(indexer.world.sync_frame(account))
+    await indexer.write()
+    await indexer.load()
+    await indexer.settle()
+
+    assert await indexer.titles() == ["Two"]

@@ -1,5 +1,6 @@
 """The rows of network.repos: all read at the start, then written whenever a batch touched a repository."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
@@ -65,7 +66,18 @@ def _storable(value: object) -> object:
 
 async def load(connection: asyncpg.Connection) -> Repos:
     """Return all tracked repositories as the database knows them."""
-    repos, hosts = Repos(), dict[str | None, str | None]()
+    repos = Repos()
+    # All of it stays: looking again and again for what could be collected would take as long as reading it.
+    gc.disable()
+    try:
+        await _load_into(repos, connection)
+    finally:
+        gc.enable()
+    return repos
+
+
+async def _load_into(repos: Repos, connection: asyncpg.Connection) -> None:
+    hosts = dict[str | None, str | None]()
     async with connection.transaction(readonly=True):
         cursor = await connection.cursor(_SELECT)
         # In parts, and without keeping twice what is the same: there may be hundreds of thousands.
@@ -80,7 +92,6 @@ async def load(connection: asyncpg.Connection) -> Repos:
                 repo.has_lost_commits = repo.seen_rev is not None and (repo.rev is None or repo.seen_rev > repo.rev)
                 # Of one that was given up none was listened to.
                 repo.has_lost_commits |= repo.sync_status is SyncStatus.TOO_LARGE
-    return repos
 
 
 async def load_one(connection: asyncpg.Connection, did: str) -> Repo | None:

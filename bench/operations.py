@@ -12,7 +12,7 @@ import asyncpg
 
 from bench.indexing import SAMPLES, own_world
 from bench.paced import PacedSender
-from bench.running import cursor_reaches, database, memory_mb, running
+from bench.running import cursor_reaches, database, memory_mb, running, track
 from bench.stream import FIRST_SEQ, Sender, stranger_templates
 
 REPOS = 100_000
@@ -70,16 +70,7 @@ async def _soak(frames: int) -> dict[str, Any]:
         order[place] = SAMPLES + number
     async with database(1000) as url:
         connection = await asyncpg.connect(url)
-        for did, (rev, data, key) in start.items():
-            actor = await connection.fetchval("INSERT INTO network.actors (did) VALUES ($1) RETURNING actor_id", did)
-            await connection.execute(
-                "INSERT INTO network.repos (actor_id, sync_status, rev, data, signing_key, identity_at) "
-                "VALUES ($1, 'synchronized', $2, $3, $4, now())",
-                actor,
-                rev,
-                data,
-                key,
-            )
+        await track(connection, start)
         with Sender(templates, order) as relay:
             started = time.perf_counter()
             memory = {}
@@ -114,16 +105,7 @@ async def _visible(rate: int, seconds: int) -> dict[str, Any]:
     _, start, own = own_world(accounts=100, commits=tracks, seed=17, all_ours=True, likes_share=0.0)
     async with database(1000) as url:
         connection = await asyncpg.connect(url)
-        for did, (rev, data, key) in start.items():
-            actor = await connection.fetchval("INSERT INTO network.actors (did) VALUES ($1) RETURNING actor_id", did)
-            await connection.execute(
-                "INSERT INTO network.repos (actor_id, sync_status, rev, data, signing_key, identity_at) "
-                "VALUES ($1, 'synchronized', $2, $3, $4, now())",
-                actor,
-                rev,
-                data,
-                key,
-            )
+        await track(connection, start)
         await connection.close()
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]

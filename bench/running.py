@@ -33,6 +33,10 @@ _SYNCHRONIZE = """
            'https://pds' || actor_id % 100 || '.example.com', now(), now()
     FROM network.actors
 """
+_TRACK_ONE = """
+    INSERT INTO network.repos (actor_id, sync_status, rev, data, signing_key, identity_at)
+    VALUES ($1, 'synchronized', $2, $3, $4, now())
+"""
 _AUDITED = "INSERT INTO network.audits (requested_at, reason, finished_at) VALUES (now(), 'bench', now())"
 
 
@@ -55,6 +59,13 @@ async def database(repos: int) -> AsyncIterator[str]:
     finally:
         await asyncio.to_thread(postgres.stop)
         await asyncio.to_thread(shutil.rmtree, root, True)
+
+
+async def track(connection: asyncpg.Connection, start: dict[str, tuple[str, bytes, str]]) -> None:
+    """Track these accounts too: where each stands (rev, root, key), by DID."""
+    for did, (rev, data, key) in start.items():
+        actor = await connection.fetchval("INSERT INTO network.actors (did) VALUES ($1) RETURNING actor_id", did)
+        await connection.execute(_TRACK_ONE, actor, rev, data, key)
 
 
 @contextmanager

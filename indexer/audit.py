@@ -13,13 +13,12 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from atprotocol.errors import InvalidSyntax, NetworkError
-from atprotocol.syntax.datetime import parse_datetime
+from atprotocol.errors import NetworkError
 from atprotocol.syntax.did import DID
 from indexer.comparing import Comparing, ComparingSettings, Finding
 from indexer.decisions import Cause, SyncStatus, is_withheld
 from indexer.identities import Identities
-from indexer.journal import AuditRow, Journal, Position
+from indexer.journal import AuditRow, Journal, Position, instant_of
 from indexer.metrics import Metrics
 from indexer.repair_outcomes import RepairFailed
 from indexer.state import Repo, Repos
@@ -217,8 +216,5 @@ class Audit:
         )
 
     def _is_recent(self, position: Position) -> bool:
-        try:
-            time = parse_datetime(position.event_time or "").instant
-        except InvalidSyntax:
-            return False
-        return self._clock() - time < self._settings.live_within
+        time = instant_of(position.event_time)
+        return time is not None and self._clock() - time < self._settings.live_within

@@ -14,7 +14,7 @@ from atprotocol.net.http import BoundedClient
 from atprotocol.net.repos import get_latest_commit, get_repo_status
 from atprotocol.syntax.did import DID
 from indexer.accounts import STATUS_OF
-from indexer.processor import STATUS_LENGTH_LIMIT
+from indexer.decisions import STATUS_LENGTH_LIMIT
 from indexer.state import Repo
 from indexer.verdicts import DIFFERENT, HostView, Verdict, compare, is_comparable
 

@@ -2,7 +2,8 @@
 
 The cursor that is stored covers what is in the database; a connection begins after what was received last, which the
 journal will store. A sequence that restarted, a cursor that the upstream no longer has, and frames that cannot be
-decoded are told apart here, and a gap is noticed although nobody speaks of it: what may be missing is found by an audit. Sources: https://atproto.com/specs/event-stream, https://atproto.com/specs/sync
+decoded are told apart here, and a gap is noticed although nobody speaks of it: what may be missing is found by an audit.
+Sources: https://atproto.com/specs/event-stream, https://atproto.com/specs/sync
 """
 
 import asyncio
@@ -14,11 +15,10 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from atprotocol import frames
-from atprotocol.errors import FrameError, InvalidSyntax, NetworkError
+from atprotocol.errors import FrameError, NetworkError
 from atprotocol.frames import ErrorFrame, InfoFrame
 from atprotocol.net.firehose import Backoff
-from atprotocol.syntax.datetime import parse_datetime
-from indexer.journal import Journal, Position
+from indexer.journal import Journal, Position, instant_of
 from indexer.metrics import Metrics
 from indexer.overlap import Connect, overlapping_cursor
 from indexer.processor import Processor, Upstream
@@ -92,8 +92,8 @@ class Consumer:
         self._request_audit = request_audit
         self._clock = clock
         self._settings = settings
-        self.position = self._position = Position(upstream.host, ENDPOINT, settings.first_cursor)
-        journal.follow(self._position)
+        self.position = Position(upstream.host, ENDPOINT, settings.first_cursor)
+        journal.follow(self.position)
         self._below_cursor = 0
         self._lost_at: datetime | None = None
         # Hashes of the frames after `_undecodable_after` that could not be decoded; True once one was kept.
@@ -103,7 +103,7 @@ class Consumer:
     @property
     def cursor(self) -> int | None:
         """Return the seq of the last frame that was processed."""
-        return self._position.seq
+        return self.position.seq
 
     async def run(self) -> None:
         """Follow the stream; every end of a connection is followed by a wait and a new one.
@@ -114,8 +114,8 @@ class Consumer:
         while True:
             wait: float | None = None
             try:
-                async with self._connect(self._position.seq) as connection:
-                    self._position.is_open = True
+                async with self._connect(self.position.seq) as connection:
+                    self.position.is_open = True
                     await self._follow(connection)
             except _Reconnect as error:
                 self._metrics.event("indexer.reconnect", host=self._upstream.host, reason=str(error))
@@ -124,13 +124,13 @@ class Consumer:
                 wait = error.retry_after_seconds
             except FrameError as error:
                 self._metrics.event("indexer.disconnected", host=self._upstream.host, reason=str(error)[:200])
-            self._position.is_open = False
+            self.position.is_open = False
             self._lost_at = self._lost_at or self._clock()
             await asyncio.sleep(self._backoff.failed(wait))
 
     async def _begin(self) -> None:
         """Go on from the stored cursor, or find a place to begin at."""
-        host, settings, position = self._upstream.host, self._settings, self._position
+        host, settings, position = self._upstream.host, self._settings, self.position
         stored = await self._pool.fetchrow(_LOAD_CURSOR, host, ENDPOINT)
         if stored is None:
             await self._begin_anew()
@@ -154,9 +154,9 @@ class Consumer:
         if other is None:
             return
         self._request_audit(f"new upstream {self._upstream.host}")
-        if self._position.seq is None and other["event_time"] is not None and other["age"] <= self._settings.replay:
-            self._position.seq = await overlapping_cursor(self._connect, other["event_time"])
-            self._metrics.note("indexer.overlap", host=self._upstream.host, cursor=self._position.seq)
+        if self.position.seq is None and other["event_time"] is not None and other["age"] <= self._settings.replay:
+            self.position.seq = await overlapping_cursor(self._connect, other["event_time"])
+            self._metrics.note("indexer.overlap", host=self._upstream.host, cursor=self.position.seq)
 
     async def _follow(self, connection: AsyncIterator[bytes]) -> None:
         process, split, upstream, journal, position = (
@@ -164,7 +164,7 @@ class Consumer:
             frames.split,
             self._upstream,
             self._journal,
-            self._position,
+            self.position,
         )
         last_seq: int | None = None
         async for raw in connection:
@@ -205,13 +205,13 @@ class Consumer:
         An upstream that answers below our cursor three times has restarted its numbering. One that answers far beyond
         it no longer had what lies between.
         """
-        cursor, host = self._position.seq, self._upstream.host
+        cursor, host = self.position.seq, self._upstream.host
         if cursor is None or seq >= cursor:
             self._below_cursor = 0
-            last = _instant(self._position.event_time)
+            last = instant_of(self.position.event_time)
             if last is not None and self._lost_at is not None:
                 last = min(last, self._lost_at)
-            if cursor is not None and is_gap(cursor, last, seq, _instant(time)):
+            if cursor is not None and is_gap(cursor, last, seq, instant_of(time)):
                 self._metrics.event("indexer.gap", host=host, cursor=cursor, first_seq=seq)
                 self._request_audit(f"gap at {host}: seq {seq} after {cursor}")
             elif self._lost_at is not None and self._clock() - self._lost_at > self._settings.outage:
@@ -228,7 +228,7 @@ class Consumer:
         """Act on what the upstream says of the stream itself."""
         match word:
             case InfoFrame(name="OutdatedCursor"):
-                self._metrics.event("indexer.outdated_cursor", host=self._upstream.host, cursor=self._position.seq)
+                self._metrics.event("indexer.outdated_cursor", host=self._upstream.host, cursor=self.position.seq)
                 self._request_audit(f"{self._upstream.host} says OutdatedCursor")
             case InfoFrame(name=name):
                 self._metrics.event("indexer.info", host=self._upstream.host, name=name[:60])
@@ -236,7 +236,7 @@ class Consumer:
                 await self._restarted("it says FutureCursor")
                 raise _Reconnect("FutureCursor")
             case ErrorFrame(error="ConsumerTooSlow"):
-                self._metrics.event("indexer.consumer_too_slow", host=self._upstream.host, cursor=self._position.seq)
+                self._metrics.event("indexer.consumer_too_slow", host=self._upstream.host, cursor=self.position.seq)
                 raise _Reconnect("ConsumerTooSlow")
             case ErrorFrame(error=error, message=message):
                 raise _Reconnect(f"{error[:60]}: {(message or '')[:120]}")
@@ -244,12 +244,12 @@ class Consumer:
     async def _restarted(self, reason: str) -> None:
         """Go live on an upstream that counts anew: its old cursor is history, and whatever it did not say is in doubt."""
         self._metrics.event(
-            "indexer.upstream_restarted", host=self._upstream.host, cursor=self._position.seq, reason=reason
+            "indexer.upstream_restarted", host=self._upstream.host, cursor=self.position.seq, reason=reason
         )
-        await self._pool.execute(_KEEP_HISTORY, self._upstream.host, ENDPOINT, self._position.seq or 0, reason)
+        await self._pool.execute(_KEEP_HISTORY, self._upstream.host, ENDPOINT, self.position.seq or 0, reason)
         # The stored cursor stays until the batch that holds this audit, or a later one, replaces it: a process that
         # dies before that meets the same answer again, and no gap goes unnoticed.
-        self._position.seq = self._position.event_time = None
+        self.position.seq = self.position.event_time = None
         self._below_cursor = 0
         self._forget_account_seqs()
         self._request_audit(f"{self._upstream.host} restarted its numbering")
@@ -263,8 +263,8 @@ class Consumer:
 
     async def _undecoded(self, raw: bytes, error: FrameError) -> None:
         """Drop the connection for a frame that cannot be read; when it comes again, keep it and go on."""
-        if self._undecodable_after != self._position.seq:
-            self._undecodable, self._undecodable_after = {}, self._position.seq
+        if self._undecodable_after != self.position.seq:
+            self._undecodable, self._undecodable_after = {}, self.position.seq
         known = hashlib.sha256(raw).digest()
         if known not in self._undecodable:
             self._undecodable[known] = False
@@ -274,15 +274,7 @@ class Consumer:
         self._undecodable[known] = True
         reason = str(error)[:500].replace("\0", "\ufffd")
         content = raw[:KEPT_FRAME_BYTES]
-        await self._pool.execute(_KEEP_FRAME, self._upstream.host, self._position.seq, reason, content, KEPT_FRAMES)
+        await self._pool.execute(_KEEP_FRAME, self._upstream.host, self.position.seq, reason, content, KEPT_FRAMES)
         self._metrics.event(
-            "indexer.undecodable_frame", host=self._upstream.host, after_seq=self._position.seq, size_bytes=len(raw)
+            "indexer.undecodable_frame", host=self._upstream.host, after_seq=self.position.seq, size_bytes=len(raw)
         )
-
-
-def _instant(time: object) -> datetime | None:
-    """Return when the upstream says that an event happened, if it says so readably."""
-    try:
-        return parse_datetime(time).instant if isinstance(time, str) else None
-    except InvalidSyntax:
-        return None

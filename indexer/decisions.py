@@ -92,6 +92,8 @@ CHAIN_KEEPING_CAUSES = frozenset(
 )
 
 
+# So much is kept of a status, which may be any text.
+STATUS_LENGTH_LIMIT = 100
 _MODERATED = frozenset({"takendown", "suspended"})
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
+from atprotocol.errors import InvalidSyntax
+from atprotocol.syntax.datetime import parse_datetime
 from indexer.state import Repo
 
 FULL_CHANGES = 4000
@@ -219,3 +221,11 @@ class Journal:
         self._changed.clear()
         self._taken.set()
         return batch
+
+
+def instant_of(event_time: object) -> datetime | None:
+    """Return when an upstream says that an event happened, if it says so readably."""
+    try:
+        return parse_datetime(event_time).instant if isinstance(event_time, str) else None
+    except InvalidSyntax:
+        return None

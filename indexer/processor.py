@@ -27,6 +27,7 @@ from atprotocol.frames import (
 from atprotocol.syntax.did import parse_did
 from atprotocol.verification import VerifiedCommit, verify_authorship, verify_commit, verify_rev, verify_sync
 from indexer.decisions import (
+    STATUS_LENGTH_LIMIT,
     Cause,
     Desynchronize,
     Ignore,
@@ -58,7 +59,6 @@ WAITING_BYTES_LIMIT = 16_000_000
 FOREIGN_LOOK_INTERVAL = timedelta(minutes=5)
 # How often somebody else's word about an account's status may make us ask its host.
 ASK_INTERVAL = timedelta(minutes=5)
-STATUS_LENGTH_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,22 @@ from typing import Final
 import asyncpg
 import logfire
 
-from atprotocol.errors import InvalidSyntax
-from atprotocol.syntax.datetime import parse_datetime
 from indexer import counters, record_rows, repo_rows
 from indexer.cancellation import cancellations, end_if_cancelled
 from indexer.decisions import Cause, SyncStatus
 from indexer.interning import actor_ids
-from indexer.journal import AuditRow, Batch, CommitUnit, CursorMove, Journal, PurgeUnit, RequestUnit, SnapshotUnit, Unit
+from indexer.journal import (
+    AuditRow,
+    Batch,
+    CommitUnit,
+    CursorMove,
+    Journal,
+    PurgeUnit,
+    RequestUnit,
+    SnapshotUnit,
+    Unit,
+    instant_of,
+)
 from indexer.leadership import Lead, Superseded
 from indexer.metrics import Metrics
 from indexer.record_rows import Outcome
@@ -243,7 +252,7 @@ class Writer:
         actors |= await actor_ids(connection, unknown)
         await _save(connection, {actors[did]: row for did, row in taken.rows.items()})
         for move in taken.cursors:
-            instant = _instant(move.event_time)
+            instant = instant_of(move.event_time)
             if (
                 await connection.fetchval(_MOVE_CURSOR, move.host, move.endpoint, move.seq, instant, move.previous_seq)
                 is None
@@ -312,11 +321,3 @@ async def _save(connection: asyncpg.Connection, rows: Mapping[int, RepoRow]) -> 
     await counters.count_actors(
         connection, [actor for actor, visible in after.items() if before[actor] and not visible], -1
     )
-
-
-def _instant(event_time: str | None) -> datetime | None:
-    """Return when the upstream says that the event happened, if it says so readably."""
-    try:
-        return None if event_time is None else parse_datetime(event_time).instant
-    except InvalidSyntax:
-        return None

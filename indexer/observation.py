@@ -13,13 +13,11 @@ from typing import TypeAlias
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from atprotocol.errors import InvalidSyntax
-from atprotocol.syntax.datetime import parse_datetime
 from indexer import instruments as declared
 from indexer.decisions import SyncStatus
 from indexer.growth import Growth
 from indexer.instruments import INSTRUMENTS, Instrument, Kind
-from indexer.journal import Journal, Position
+from indexer.journal import Journal, Position, instant_of
 from indexer.metrics import Histogram, Metrics
 from indexer.repair import Repair
 from indexer.state import Repo, Repos
@@ -138,7 +136,7 @@ class Observation:
         lags: dict[tuple[str, ...], float] = {}
         for position in positions:
             move = written[position.host]
-            instant = _instant(position.event_time if move is None else move.event_time)
+            instant = instant_of(position.event_time if move is None else move.event_time)
             if instant is not None:
                 lags[position.host,] = _seconds(now - instant)
         cursors = {
@@ -248,10 +246,3 @@ def _received(position: Position) -> int:
 def _seconds(duration: timedelta) -> float:
     """Return a duration; a clock that is ahead of ours makes none negative."""
     return max(0.0, duration.total_seconds())
-
-
-def _instant(event_time: str | None) -> datetime | None:
-    try:
-        return None if event_time is None else parse_datetime(event_time).instant
-    except InvalidSyntax:
-        return None

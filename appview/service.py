@@ -12,6 +12,7 @@ from typing import TypeAlias
 import asyncpg
 
 from appview.settings import AppviewSettings
+from appview.viewer import Viewer
 from appview.xrpc.call import Call, Handler, Output
 from appview.xrpc.errors import Unavailable
 
@@ -32,6 +33,7 @@ class Context:
     call: Call
     connection: asyncpg.Connection
     settings: AppviewSettings
+    viewer: Viewer | None = None
 
 
 MethodOf: TypeAlias = Callable[[Context], Awaitable[Output]]

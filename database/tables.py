@@ -1,9 +1,9 @@
-"""The tables, as SQLAlchemy Core declares them.
+"""The tables of the schema `network`, as SQLAlchemy Core declares them; those of `plyr` are in `own_tables.py`.
 
-Two schemas say what may be lost: `network` is derived from repositories that anyone can fetch again, `plyr` is
+The schemas say what may be lost: `network` is derived from repositories that anyone can fetch again, `plyr` is
 what only we know. DIDs and record URIs are interned once as numbers; `network` refers by number, `plyr` by text,
 as numbers die with `network`. Text that is compared by bytes is COLLATE "C". Migrations make the tables; a test
-proves that they and this file agree.
+proves that they and these files agree.
 """
 
 from sqlalchemy import (
@@ -12,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -27,7 +28,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, TIMESTAMP
 
 NETWORK = "network"
-PLYR = "plyr"
 
 metadata = MetaData(
     naming_convention={
@@ -143,9 +143,25 @@ tracks = Table(
     Column("support_gate", Text),
     Column("visibility", Text, nullable=False, comment="public or unlisted; an unknown value counts as unlisted"),
     Column("tags", ARRAY(Text), nullable=False),
+    Column(
+        "says_visibility",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="the record has the field: then no overlay decides",
+    ),
+    Column("self_labels", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="as the author wrote them"),
+    Column(
+        "hot_score",
+        Double,
+        nullable=False,
+        server_default=text("0"),
+        comment="grows with likes and with sort_at, so that order needs no clock",
+    ),
     schema=NETWORK,
 )
 Index("tracks_latest_idx", tracks.c.sort_at.desc(), tracks.c.uri.desc(), postgresql_where=text("visibility = 'public'"))
+Index("tracks_hot_idx", tracks.c.hot_score.desc(), tracks.c.uri.desc(), postgresql_where=text("visibility = 'public'"))
 Index("tracks_actor_idx", tracks.c.actor_id, tracks.c.sort_at.desc(), tracks.c.uri.desc())
 Index("tracks_tags_idx", tracks.c.tags, postgresql_using="gin")
 
@@ -173,6 +189,8 @@ likes = Table(
 )
 Index("likes_subject_idx", likes.c.subject_uri_id, likes.c.sort_at.desc(), postgresql_where=text("counted"))
 Index("likes_actor_subject_idx", likes.c.actor_id, likes.c.subject_uri_id)
+Index("likes_actor_recent_idx", likes.c.actor_id, likes.c.sort_at.desc(), postgresql_where=text("counted"))
+Index("likes_recent_idx", likes.c.sort_at.desc(), postgresql_where=text("counted"))
 
 comments = Table(
     "comments",
@@ -188,7 +206,8 @@ comments = Table(
 )
 Index("comments_timestamp_idx", comments.c.subject_uri_id, comments.c.timestamp_ms)
 Index("comments_recent_idx", comments.c.subject_uri_id, comments.c.sort_at.desc())
-Index("comments_actor_idx", comments.c.actor_id)
+Index("comments_actor_recent_idx", comments.c.actor_id, comments.c.sort_at.desc())
+Index("comments_latest_idx", comments.c.sort_at.desc())
 
 lists = Table(
     "lists",
@@ -203,9 +222,13 @@ lists = Table(
     Column("description", Text),
     Column("image_cid", Text),
     Column("item_count", Integer, nullable=False),
+    Column("slug", BytesText, comment="the name as it stands in an address; null where it has no letter"),
     schema=NETWORK,
 )
 Index("lists_actor_idx", lists.c.actor_id, lists.c.purpose, lists.c.sort_at.desc(), lists.c.uri.desc())
+Index("lists_actor_recent_idx", lists.c.actor_id, lists.c.sort_at.desc(), lists.c.uri.desc())
+Index("lists_latest_idx", lists.c.sort_at.desc(), lists.c.uri.desc())
+Index("lists_slug_idx", lists.c.actor_id, lists.c.slug, postgresql_where=text("purpose = 'album'"))
 
 list_items = Table(
     "list_items",
@@ -231,6 +254,60 @@ profiles = Table(
     Column("avatar_cid", Text),
     UniqueConstraint("actor_id", "source"),
     schema=NETWORK,
+)
+
+follows = Table(
+    "follows",
+    metadata,
+    Column("uri_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("actor_id", BigInteger, nullable=False),
+    Column("subject_actor_id", BigInteger, nullable=False),
+    schema=NETWORK,
+    comment="Whom tracked accounts follow: the edges alone",
+)
+Index("follows_actor_idx", follows.c.actor_id, follows.c.subject_actor_id)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("uri", BytesText, primary_key=True, comment="a DID or an AT-URI"),
+    Column("src", BytesText, primary_key=True, comment="who says so: a labeler, or the author"),
+    Column("val", BytesText, primary_key=True),
+    Column("cid", LargeBinary, primary_key=True, comment="the version it is about; empty: every version"),
+    Column(
+        "uri_id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="of the record in which its author says so; 0: a labeler's",
+    ),
+    Column("negated", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", Text, nullable=False, comment="as the labeler wrote it"),
+    Column("sort_at", Time, nullable=False, comment="created_at as an instant: of two the later holds"),
+    Column("expires_at", Time),
+    schema=NETWORK,
+    comment="What is stated about accounts and records, by configured labelers and by authors",
+)
+Index("labels_record_idx", labels.c.uri_id, postgresql_where=text("uri_id <> 0"))
+
+label_cursors = Table(
+    "label_cursors",
+    metadata,
+    Column("src", BytesText, primary_key=True, comment="the labeler"),
+    Column("seq", BigInteger, nullable=False, comment="of the last message whose labels are stored"),
+    Column("updated_at", Time, nullable=False, server_default=text("now()")),
+    schema=NETWORK,
+)
+
+rankings = Table(
+    "rankings",
+    metadata,
+    Column("ranking", Text, primary_key=True),
+    Column("as_of", Time, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("uri_id", BigInteger, nullable=False),
+    schema=NETWORK,
+    comment="Tracks in an order that stays as it was, for whoever pages through it",
 )
 
 track_counters = Table(
@@ -310,23 +387,3 @@ undecodable_frames = Table(
     Column("seen_at", Time, nullable=False, server_default=text("now()")),
     schema=NETWORK,
 )
-
-takedowns = Table(
-    "takedowns",
-    metadata,
-    Column("subject", BytesText, primary_key=True, comment="a DID or an AT-URI"),
-    Column("reason", Text, nullable=False),
-    Column("created_at", Time, nullable=False, server_default=text("now()")),
-    schema=PLYR,
-)
-
-sync_requests = Table(
-    "sync_requests",
-    metadata,
-    Column("did", BytesText, primary_key=True),
-    Column("requested_at", Time, nullable=False, server_default=text("now()")),
-    Column("taken_at", Time),
-    schema=PLYR,
-    comment="DIDs that somebody asked us to fetch",
-)
-Index("sync_requests_open_idx", sync_requests.c.requested_at, postgresql_where=text("taken_at IS NULL"))

@@ -12,7 +12,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 
-from database.tables import metadata
+from database.own_tables import all_tables
 from indexer.instruments import EVENTS, INSTRUMENTS, STREAM_EVENTS, Label
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ def schema_page() -> str:
         "# The tables",
         "`network` is derived from repositories that anyone can fetch again; `plyr` is what only we know.",
     ]
-    parts += [_table(table) for table in metadata.sorted_tables]
+    parts += [_table(table) for table in all_tables().sorted_tables]
     return "\n\n".join(parts) + "\n"
 
 

@@ -45,6 +45,13 @@ _MOVE_COUNTERS = """
         like_count = track_counters.like_count + excluded.like_count,
         comment_count = track_counters.comment_count + excluded.comment_count
 """
+# Twice the likes weigh as much as being two days newer. Migration 0003 says the same once.
+_SET_HOT_SCORES = """
+    UPDATE network.tracks t
+    SET hot_score = log(2, 1 + coalesce(c.like_count, 0)) + extract(epoch FROM t.sort_at) / 172800
+    FROM unnest($1::bigint[]) AS moved (uri_id) LEFT JOIN network.track_counters c USING (uri_id)
+    WHERE t.uri_id = moved.uri_id
+"""
 _DROP_ZEROES = (
     "DELETE FROM network.track_counters WHERE uri_id = ANY($1::bigint[]) AND like_count = 0 AND comment_count = 0"
 )
@@ -111,6 +118,16 @@ async def move(connection: asyncpg.Connection, likes: Counter[int], comments: Co
             _MOVE_COUNTERS, moved, [likes[subject] for subject in moved], [comments[subject] for subject in moved]
         )
         await connection.execute(_DROP_ZEROES, moved)
+        await set_hot_scores(connection, [subject for subject in moved if likes[subject]])
+
+
+async def set_hot_scores(connection: asyncpg.Connection, uri_ids: Sequence[int]) -> None:
+    """Say how hot tracks are that are new, or whose likes have changed.
+
+    A score grows with the time of the track and is never lowered by time, so that it can be kept and sorted by.
+    """
+    if uri_ids:
+        await connection.execute(_SET_HOT_SCORES, uri_ids)
 
 
 async def count_actors(connection: asyncpg.Connection, actors: Sequence[int], sign: int) -> None:

@@ -73,7 +73,15 @@ class RequestUnit:
     is_written: bool = False
 
 
-Unit: TypeAlias = CommitUnit | SnapshotUnit | PurgeUnit | RequestUnit
+@dataclass(frozen=True, slots=True)
+class OverlaysUnit:
+    """An operator's overlays were imported, the last at an instant; `did` is any account's, as every unit has one."""
+
+    did: str
+    imported_at: datetime
+
+
+Unit: TypeAlias = CommitUnit | SnapshotUnit | PurgeUnit | RequestUnit | OverlaysUnit
 
 
 @dataclass(slots=True)

@@ -11,9 +11,9 @@ from datetime import datetime
 import asyncpg
 import orjson
 
-from indexer import projections
-from indexer.collections.projection import Comment, Like
-from indexer.counters import CounterChange, Pair, move_totals
+from indexer import overlays, projections
+from indexer.collections.projection import Comment, Like, Track
+from indexer.counters import CounterChange, Pair, move_totals, set_hot_scores
 from indexer.interning import actor_ids, known_uri_ids, uri_ids
 from indexer.records import Reading
 
@@ -101,7 +101,7 @@ async def apply_outcomes(
                 uri_id,
                 outcome.rev,
                 outcome.cid,
-                outcome.raw,
+                outcome.raw if reading is None or reading.keeps_raw else None,
                 reading.json if reading else None,
                 verdict,
                 problems,
@@ -131,7 +131,10 @@ async def apply_outcomes(
     if all_cleared:
         await projections.delete_rows(connection, all_cleared)
     await projections.insert_rows(connection, shown, everybody, numbers)
+    tracks = [each.uri_id for each in shown if isinstance(each.projection, Track)]
+    await overlays.apply_to(connection, tracks)
     await counters.after([each.uri_id for each in shown if isinstance(each.projection, Comment)])
+    await set_hot_scores(connection, tracks)
     await move_totals(connection, accepted, rejected)
 
 

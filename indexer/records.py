@@ -16,11 +16,12 @@ from atprotocol.data_model import Value, to_json
 from atprotocol.errors import EncodingError, InvalidSyntax
 from atprotocol.lexicon.catalog import Catalog
 from atprotocol.lexicon.problems import LENIENT, Problem, Severity, Validator
-from indexer.collections import comment, like, profile, track
+from indexer.collections import comment, follow, like, profile, track
 from indexer.collections import list as track_list
 from indexer.collections.projection import Projection, Record, instant_of
 
 BLUESKY_PROFILE: Final = "app.bsky.actor.profile"
+BLUESKY_FOLLOW: Final = "app.bsky.graph.follow"
 
 Project = Callable[[Record], Projection | None]
 _OWN: Final[Mapping[str, tuple[Project, bool]]] = {
@@ -35,13 +36,17 @@ _OWN: Final[Mapping[str, tuple[Project, bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a record is to us. `json` and `projection` are None unless it is accepted or flagged."""
+    """What a record is to us. `json` and `projection` are None unless it is accepted or flagged.
+
+    Without `keeps_raw` the projection says all that is ever wanted of it.
+    """
 
     verdict: str
     problems: tuple[Problem, ...]
     json: str | None
     projection: Projection | None
     created_at: datetime | None
+    keeps_raw: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class _Rule:
     validate: Validator
     project: Project
     keeps_json: bool
+    keeps_raw: bool = True
 
 
 class RecordReader:
@@ -66,7 +72,12 @@ class RecordReader:
         self._rules[BLUESKY_PROFILE] = _Rule(
             BLUESKY_PROFILE, catalog.record_validator(BLUESKY_PROFILE, LENIENT), profile.project_bluesky, False
         )
+        self._rules[BLUESKY_FOLLOW] = _Rule(
+            BLUESKY_FOLLOW, catalog.record_validator(BLUESKY_FOLLOW, LENIENT), follow.project, False, False
+        )
         self.collections = frozenset(self._rules)
+        # Of the others nothing is kept that could be read again.
+        self.reread_collections = frozenset(nsid for nsid, rule in self._rules.items() if rule.keeps_raw)
 
     def read(self, path: str, raw: bytes) -> Reading:
         """Read the record at a path of one of our collections, whatever the bytes are."""
@@ -98,7 +109,8 @@ class RecordReader:
                 created_at,
             )
         json = orjson.dumps(to_json(value)).decode() if rule.keeps_json else None
-        return Reading("flagged" if problems else "accepted", tuple(problems), json, projection, created_at)
+        verdict = "flagged" if problems else "accepted"
+        return Reading(verdict, tuple(problems), json, projection, created_at, rule.keeps_raw)
 
 
 def _rejected(problem: Problem) -> Reading:

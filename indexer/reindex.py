@@ -17,12 +17,12 @@ SLICE = 1000
 
 _COUNT = """
     SELECT count(*) FROM network.records r JOIN network.uris u USING (uri_id)
-    WHERE r.cid IS NOT NULL AND split_part(u.path, '/', 1) = ANY($1::text[])
+    WHERE r.raw IS NOT NULL AND split_part(u.path, '/', 1) = ANY($1::text[])
 """
 _NEXT = """
     SELECT r.uri_id, a.did, u.actor_id, u.path, r.rev, r.cid, r.raw
     FROM network.records r JOIN network.uris u USING (uri_id) JOIN network.actors a USING (actor_id)
-    WHERE r.uri_id > $1 AND r.cid IS NOT NULL AND split_part(u.path, '/', 1) = ANY($2::text[])
+    WHERE r.uri_id > $1 AND r.raw IS NOT NULL AND split_part(u.path, '/', 1) = ANY($2::text[])
     ORDER BY r.uri_id
     LIMIT $3
 """
@@ -38,11 +38,11 @@ async def reindex(
 
     `on_progress` is called with (done, total). Raises ValueError for a collection that is not indexed.
     """
-    wanted = sorted(reader.collections if collections is None else collections)
-    unknown = [name for name in wanted if name not in reader.collections]
-    if unknown:
+    known = reader.reread_collections
+    wanted = sorted(known if collections is None else collections)
+    if unknown := [name for name in wanted if name not in known]:
         raise ValueError(
-            f"not an indexed collection: {', '.join(unknown)} (there are {', '.join(sorted(reader.collections))})"
+            f"no collection of which records are kept: {', '.join(unknown)} (there are {', '.join(sorted(known))})"
         )
     done = last = 0
     async with pool.acquire() as connection:

@@ -7,13 +7,15 @@ into the status rows, so that counters leave them out.
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import asyncpg
 import logfire
 
+from indexer import overlays
 from indexer.cancellation import cancellations, end_if_cancelled
 from indexer.decisions import Cause
-from indexer.journal import Journal, RequestUnit
+from indexer.journal import Journal, OverlaysUnit, RequestUnit
 from indexer.state import Repo, Repos
 
 _REQUESTS = "SELECT did FROM plyr.sync_requests WHERE taken_at IS NULL ORDER BY requested_at LIMIT 100"
@@ -30,6 +32,7 @@ class Requests:
         self._journal = journal
         self._wake = wake
         self._taken: dict[str, RequestUnit] = {}
+        self._overlays_until: datetime | None = None
 
     async def run(self, seconds: float) -> None:
         """Look every so many seconds; a database that does not answer is asked again."""
@@ -47,6 +50,7 @@ class Requests:
         async with self._pool.acquire() as connection:
             wanted = [row["did"] for row in await connection.fetch(_REQUESTS)]
             hidden = {row["subject"] for row in await connection.fetch(_TAKEDOWNS)}
+            imported_at = await overlays.newest_import(connection)
         self._taken = {did: unit for did, unit in self._taken.items() if not unit.is_written}
         wanted = [did for did in wanted if did not in self._taken]
         for did in wanted:
@@ -55,7 +59,16 @@ class Requests:
             if repo.takendown is not (did in hidden):
                 repo.takendown = did in hidden
                 self._journal.touch(repo)
+        self._take_overlays(imported_at)
         return len(wanted)
+
+    def _take_overlays(self, imported_at: datetime | None) -> None:
+        """Have the writer lay over what was imported; at the start all of it, as nobody knows what came while we were away."""
+        if imported_at is None or imported_at == self._overlays_until or not self._repos.by_did:
+            return
+        since = self._overlays_until or datetime.min.replace(tzinfo=UTC) + overlays.OVERLAP
+        self._journal.enter(OverlaysUnit(next(iter(self._repos.by_did)), since))
+        self._overlays_until = imported_at
 
     def _request(self, did: str) -> None:
         # An inactive account stays hidden until its host says otherwise: the repair asks.

@@ -16,7 +16,7 @@ from typing import Final
 import asyncpg
 import logfire
 
-from indexer import counters, record_rows, repo_rows
+from indexer import counters, overlays, record_rows, repo_rows
 from indexer.cancellation import cancellations, end_if_cancelled
 from indexer.decisions import Cause, SyncStatus
 from indexer.interning import actor_ids
@@ -26,6 +26,7 @@ from indexer.journal import (
     CommitUnit,
     CursorMove,
     Journal,
+    OverlaysUnit,
     PurgeUnit,
     RequestUnit,
     SnapshotUnit,
@@ -195,7 +196,9 @@ class Writer:
             for unit in batch.units
             if (repo := self._repos.by_did.get(unit.did)) and repo.sync_status is SyncStatus.ERROR
         }
-        units = [unit for unit in batch.units if unit.did not in refused or isinstance(unit, RequestUnit)]
+        units = [
+            unit for unit in batch.units if unit.did not in refused or isinstance(unit, RequestUnit | OverlaysUnit)
+        ]
         now = self._clock()
         for repo in batch.repos.values():
             repo.note_wait(now)
@@ -291,6 +294,9 @@ class Writer:
                     await record_rows.purge(connection, actors[did])
                 case RequestUnit(did=did):
                     await connection.execute(_TAKE_REQUEST, did)
+                case OverlaysUnit(imported_at=imported_at):
+                    await write_folded()
+                    await overlays.apply_since(connection, imported_at)
         await write_folded()
 
     async def _write_snapshot(

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from database.tables import metadata
+from database.own_tables import all_tables
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=all_tables(),
     include_schemas=True,
     version_table="migrations",
     version_table_schema="public",

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from xrpc_client import XrpcClient
 
 from appview.settings import AppviewSettings
-from database.tables import metadata
+from database.own_tables import all_tables
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SETTINGS = AppviewSettings(
@@ -62,7 +62,7 @@ class SharedDatabase:
     owner: asyncpg.Connection
 
     async def empty(self) -> None:
-        tables = ", ".join(f"{table.schema}.{table.name}" for table in metadata.sorted_tables)
+        tables = ", ".join(f"{table.schema}.{table.name}" for table in all_tables().sorted_tables)
         await self.owner.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 

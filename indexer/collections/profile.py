@@ -3,7 +3,7 @@
 from atprotocol.data_model import Value
 from atprotocol.errors import InvalidSyntax
 from atprotocol.syntax.datetime import parse_datetime
-from indexer.collections.projection import Profile, Record, optional_blob, optional_text, text_of
+from indexer.collections.projection import Profile, Record, optional_blob, optional_text, self_labels_of, text_of
 
 
 def project(record: Record) -> Profile:
@@ -16,6 +16,7 @@ def project(record: Record) -> Profile:
         bio=optional_text(record, "bio"),
         avatar_url=optional_text(record, "avatar"),
         avatar_cid=str(avatar.cid) if avatar else None,
+        self_labels=(),
     )
 
 
@@ -29,6 +30,7 @@ def project_bluesky(record: Record) -> Profile:
         bio=optional_text(record, "description"),
         avatar_url=None,
         avatar_cid=str(avatar.cid) if avatar else None,
+        self_labels=self_labels_of(record),
     )
 
 

@@ -16,6 +16,11 @@ from atprotocol.syntax.datetime import parse_datetime
 
 Record: TypeAlias = dict[str, Value]
 
+# The lexicon of labels sets both; longer ones are accepted and flagged.
+LABEL_BYTES_LIMIT = 128
+SELF_LABELS_LIMIT = 10
+NO_UNAUTHENTICATED = "!no-unauthenticated"
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -43,8 +48,10 @@ class Track:
     image_url: str | None
     support_gate: str | None
     visibility: str
+    says_visibility: bool
     tags: tuple[str, ...]
     features: tuple[str, ...]
+    self_labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class TrackList:
 
     created_at: str
     name: str | None
+    slug: str | None
     purpose: str | None
     description: str | None
     image_cid: str | None
@@ -87,9 +95,17 @@ class Profile:
     bio: str | None
     avatar_url: str | None
     avatar_cid: str | None
+    self_labels: tuple[str, ...]
 
 
-Projection: TypeAlias = Track | Like | Comment | TrackList | Profile
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A row of network.follows."""
+
+    did: str
+
+
+Projection: TypeAlias = Track | Like | Comment | TrackList | Profile | Follow
 
 
 def storable(text: str) -> str:
@@ -125,6 +141,26 @@ def optional_blob(record: Record, name: str) -> Blob | None:
     """Return an optional blob field of a valid record."""
     value = record.get(name)
     return None if value is None else read_blob(value)
+
+
+def self_labels_of(record: Record) -> tuple[str, ...]:
+    """Return what an author states about their own record, each value once.
+
+    What begins with `!` is a system's word and no author's, but for the wish not to be shown to strangers.
+    Source: https://atproto.com/specs/label#self-labels-in-records
+    """
+    labels = record.get("labels")
+    values = labels.get("values") if isinstance(labels, dict) else None
+    if not isinstance(values, list):
+        return ()
+    stated = [each["val"] for each in values if isinstance(each, dict) and isinstance(each.get("val"), str)]
+    return tuple(
+        dict.fromkeys(
+            indexable(str(value), LABEL_BYTES_LIMIT)
+            for value in stated[:SELF_LABELS_LIMIT]
+            if value == NO_UNAUTHENTICATED or not str(value).startswith("!")
+        )
+    )
 
 
 def subject_of(reference: Value) -> Subject | None:

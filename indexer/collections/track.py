@@ -7,6 +7,7 @@ from indexer.collections.projection import (
     optional_blob,
     optional_integer,
     optional_text,
+    self_labels_of,
     storable,
     text_of,
 )
@@ -36,10 +37,12 @@ def project(record: Record) -> Track:
         image_url=optional_text(record, "imageUrl"),
         support_gate=storable(str(gate.get("type", "any"))) if isinstance(gate, dict) else None,
         visibility="public" if visibility == "public" else "unlisted",
+        says_visibility="visibility" in record,
         tags=tuple(dict.fromkeys(indexable(str(tag), TAG_BYTES_LIMIT) for tag in tags))
         if isinstance(tags, list)
         else (),
         features=_features(record),
+        self_labels=self_labels_of(record),
     )
 
 

@@ -30,8 +30,8 @@ def reindex(collection: Collection = None, /, *, data_dir: DataDir = None, json:
 
 async def _reindex(settings: Settings, collection: str | None, json: bool) -> None:
     reader = RecordReader(load_catalog(settings), settings.namespace)
-    if collection is not None and collection not in reader.collections:
-        known = ", ".join(sorted(reader.collections))
+    if collection is not None and collection not in reader.reread_collections:
+        known = ", ".join(sorted(reader.reread_collections))
         raise CommandError(f"{collection[:100]} is not indexed; these are: {known}", ExitCode.WRONG_USAGE)
     async with existing_database(settings) as url:
         await require_newest_schema(url)
@@ -45,7 +45,7 @@ async def _reindex(settings: Settings, collection: str | None, json: bool) -> No
         progress.close()
     if json:
         print_json(
-            {"collections": sorted(reader.collections) if collection is None else [collection], "records": count}
+            {"collections": sorted(reader.reread_collections) if collection is None else [collection], "records": count}
         )
     else:
         print(f"Read {count:,} records again.")

@@ -18,6 +18,7 @@ ODDITIES: list[dict[str, Any]] = [
     {"unknownField": {"deep": [1, {"b": b"bytes"}]}},
     {"visibility": "unlisted"},
     {"tags": ["a", "b", "a"]},
+    {"labels": {"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "porn"}, {"val": "!hide"}]}},
     {"duration": 2**50},
 ]
 JUNK: list[dict[str, Any]] = [
@@ -27,7 +28,17 @@ JUNK: list[dict[str, Any]] = [
     {"$type": "fm.plyr.other"},
     {"features": [{"did": "nobody"}]},
 ]
-KINDS = {"track": 30, "like": 25, "comment": 15, "list": 8, "profile": 4, "bluesky": 4, "junk": 4, "post": 10}
+KINDS = {
+    "track": 30,
+    "like": 25,
+    "comment": 15,
+    "list": 8,
+    "profile": 4,
+    "bluesky": 4,
+    "follow": 4,
+    "junk": 4,
+    "post": 10,
+}
 NOBODIES = [f"did:plc:{'a' * 23}{letter}" for letter in "bcdef"]
 RECENT = 200
 
@@ -76,6 +87,10 @@ class RecordDrawer:
                 return self._own("actor.profile", "self", bio=f"bio {key}")
             case "bluesky":
                 return "app.bsky.actor.profile/self", {"$type": "app.bsky.actor.profile", "displayName": f"name {key}"}
+            case "follow":
+                subject = self._random.choice([*dids, *NOBODIES])
+                follow = {"$type": "app.bsky.graph.follow", "subject": subject, "createdAt": self.created_at()}
+                return f"app.bsky.graph.follow/{key}", follow
         return f"app.bsky.feed.post/{key}", {"$type": "app.bsky.feed.post", "text": key}
 
     def _own(self, name: str, key: str, /, **fields: Any) -> tuple[str, world.Record]:

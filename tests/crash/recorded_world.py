@@ -15,7 +15,7 @@ import world
 from drawn_records import RecordDrawer
 
 OWN = ("fm.plyr.track", "fm.plyr.like", "fm.plyr.comment", "fm.plyr.list", "fm.plyr.actor.profile")
-INDEXED = (*OWN, "app.bsky.actor.profile")
+INDEXED = (*OWN, "app.bsky.actor.profile", "app.bsky.graph.follow")
 LIVING = 60
 STRANGERS = 6
 COMMITS_OF_A_LIFE = (4, 36)

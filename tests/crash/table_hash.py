@@ -17,18 +17,22 @@ HASHED = {
     "network.uris": "actor_id path",
     "network.records": "uri_id cid raw json verdict problems",
     "network.tracks": "uri_id actor_id uri created_at title artist album duration_seconds file_type audio_cid audio_mime_type"
-    " audio_size_bytes audio_url image_cid image_url support_gate visibility tags",
+    " audio_size_bytes audio_url image_cid image_url support_gate visibility says_visibility tags self_labels",
     "network.track_features": "uri_id position actor_id",
     "network.likes": "uri_id actor_id subject_uri_id created_at counted",
     "network.comments": "uri_id actor_id subject_uri_id created_at text timestamp_ms",
-    "network.lists": "uri_id actor_id uri created_at name purpose description image_cid item_count",
+    "network.lists": "uri_id actor_id uri created_at name slug purpose description image_cid item_count",
     "network.list_items": "uri_id position subject_uri_id",
     "network.profiles": "uri_id actor_id source created_at display_name bio avatar_url avatar_cid",
+    "network.follows": "uri_id actor_id subject_actor_id",
+    "network.labels": "uri src val cid negated created_at expires_at",
+    "network.label_cursors": "src seq",
     "network.track_counters": "uri_id like_count comment_count",
     "network.collection_totals": "collection accepted rejected",
     "network.cursors": "host endpoint seq event_time",
     "network.undecodable_frames": "host after_seq reason content",
     "plyr.takedowns": "subject reason",
+    "plyr.track_overlays": "uri legacy_id tags visibility play_count album_image_url",
     "plyr.sync_requests": "did taken_at?",
 }
 _CLOCK = "our own clock"
@@ -50,6 +54,11 @@ EXCLUDED = {
     "network.likes.sort_at": _CLOCK,
     "network.comments.sort_at": _CLOCK,
     "network.lists.sort_at": _CLOCK,
+    "network.tracks.hot_score": "follows from sort_at and the counters",
+    "network.labels.sort_at": _CLOCK,
+    "network.labels.uri_id": "of the record that states the label, and 0 where none does",
+    "network.label_cursors.updated_at": _CLOCK,
+    "network.rankings.*": _HISTORY,
     "network.cursors.updated_at": _CLOCK,
     "network.cursor_history.*": _HISTORY,
     "network.audits.*": _HISTORY,
@@ -57,6 +66,10 @@ EXCLUDED = {
     "network.undecodable_frames.undecodable_frame_id": _NUMBER,
     "network.undecodable_frames.seen_at": _CLOCK,
     "plyr.takedowns.created_at": _CLOCK,
+    "plyr.track_overlays.imported_at": _CLOCK,
+    "plyr.plays.*": _HISTORY,
+    "plyr.play_turns.*": _HISTORY,
+    "plyr.play_counters.*": _HISTORY,
     "plyr.sync_requests.requested_at": _CLOCK,
     "plyr.sync_requests.taken_at": "hashed as whether it is null",
 }
@@ -73,10 +86,20 @@ _ROWS = {
         UNION ALL SELECT subject_uri_id FROM network.comments UNION ALL SELECT subject_uri_id FROM network.list_items)""",
     "network.actors": """x.actor_id IN (
         SELECT actor_id FROM network.repos UNION ALL SELECT actor_id FROM network.track_features
+        UNION ALL SELECT subject_actor_id FROM network.follows
         UNION ALL SELECT u.actor_id FROM network.uris u JOIN network.records r USING (uri_id) WHERE r.cid IS NOT NULL)""",
 }
-# A purged account keeps its status; who it was when it was last looked at depends on when that was.
-_UNLESS_PURGED = {"handle", "handle_verified_at", "handle_checked_at", "signing_key", "pds"}
+# A purged account keeps its status; who it was, and what was wrong, when it was last looked at depends on when that was.
+_UNLESS_PURGED = {
+    "sync_status",
+    "cause",
+    "cause_detail",
+    "handle",
+    "handle_verified_at",
+    "handle_checked_at",
+    "signing_key",
+    "pds",
+}
 _DISTINCT = {"network.undecodable_frames"}  # A kill between the frame and the cursor has it kept twice.
 _ACTOR = "(SELECT a.did FROM network.actors a WHERE a.actor_id = x.{0})"
 _URI = "(SELECT 'at://' || a.did || '/' || u.path FROM network.uris u JOIN network.actors a USING (actor_id) WHERE u.uri_id = x.{0})"
@@ -158,7 +181,7 @@ async def _read(connection: asyncpg.Connection, table: str, wanted: list[str]) -
     query = f"SELECT {', '.join(expressions)} FROM {table} x WHERE {_ROWS.get(table, 'true')}"
     rows: list[Row] = [tuple(row) for row in await connection.fetch(query)]
     for index, name in enumerate(wanted):
-        if name.endswith("_id") and any(row[index] is None for row in rows):
+        if name.endswith(("uri_id", "actor_id")) and any(row[index] is None for row in rows):
             raise DanglingNumber(f"{table}.{name}")
     if table in _DISTINCT:
         rows = list(set(rows))
@@ -169,7 +192,7 @@ async def _read(connection: asyncpg.Connection, table: str, wanted: list[str]) -
 
 def _expression(table: str, name: str) -> str:
     column = name.removesuffix("?")
-    if column == "actor_id":
+    if column.endswith("actor_id"):
         text = _ACTOR.format(column)
     elif column.endswith("uri_id"):
         text = _URI.format(column)

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from database.connect import create_pool
 from database.engine import create_engine
 from database.migrate import migrate
+from database.own_tables import all_tables
 from database.roles import APPVIEW, INDEXER
-from database.tables import metadata
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -29,7 +29,7 @@ async def test_the_migrations_make_exactly_the_declared_tables(database_url: str
         }
         return [
             found
-            for found in compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+            for found in compare_metadata(MigrationContext.configure(connection, opts=options), all_tables())
             if "migrations" not in str(found)
         ]
 

@@ -13,7 +13,7 @@ from harness import Harness, comment, like, playlist, track
 from hypothesis import strategies as st
 
 KEYS = [f"3mbd3542kzc2{letter}" for letter in "234567"]
-TABLES = "actors, repos, uris, records, tracks, track_features, likes, comments, lists, list_items, profiles, track_counters, collection_totals, cursors, cursor_history, audits, undecodable_frames"
+TABLES = "actors, repos, uris, records, tracks, track_features, likes, comments, lists, list_items, profiles, follows, labels, track_counters, collection_totals, cursors, cursor_history, audits, undecodable_frames"
 
 # What happened in all stories so far: a test that draws none of something proves nothing about it.
 happened: Counter[str] = Counter()
@@ -33,6 +33,7 @@ oddities = st.sampled_from(
         {"unknownField": {"deep": [1, {"b": b"bytes"}]}},
         {"visibility": "unlisted"},
         {"tags": ["a", "b", "a"]},
+        {"labels": {"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "porn"}, {"val": "!hide"}]}},
         {"duration": 2**50},
         {"audioUrl": "https://audio.example.com/x.mp3"},
     ]
@@ -56,6 +57,7 @@ write = st.one_of(
     st.tuples(st.just("list"), keys, st.lists(st.tuples(numbers, keys), max_size=4)),
     st.tuples(st.just("profile"), st.sampled_from(["Ann", "Bob"])),
     st.tuples(st.just("bluesky"), st.sampled_from(["Ann", "Bob"])),
+    st.tuples(st.just("follow"), keys, numbers),
     st.tuples(st.just("foreign"), keys, numbers),
     st.tuples(st.just("delete"), numbers),
     st.tuples(st.just("delete"), numbers),
@@ -137,6 +139,9 @@ class Story:
                 }
             case "bluesky", [name]:
                 return "app.bsky.actor.profile/self", {"$type": "app.bsky.actor.profile", "displayName": name}
+            case "follow", [key, number]:
+                follow = {"subject": self.accounts[number].did, "createdAt": "2026-01-01T00:00:00Z"}
+                return f"app.bsky.graph.follow/{key}", {"$type": "app.bsky.graph.follow"} | follow
             case "foreign", [key, number]:
                 return f"app.bsky.feed.post/{key}", {"n": number}
         raise AssertionError(kind)

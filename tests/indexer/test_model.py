@@ -19,7 +19,7 @@ from stories import KEYS, TABLES, Story, happened, step
 
 EXAMPLES = int(os.environ.get("PLYR_MODEL_EXAMPLES") or (200 if os.environ.get("CI") == "true" else 60))
 OWN = ("fm.plyr.track", "fm.plyr.like", "fm.plyr.comment", "fm.plyr.list", "fm.plyr.actor.profile")
-INDEXED = (*OWN, "app.bsky.actor.profile")
+INDEXED = (*OWN, "app.bsky.actor.profile", "app.bsky.graph.follow")
 # --- the model ----------------------------------------------------------------------------------------------------------
 
 
@@ -39,7 +39,19 @@ def is_valid(path: str, record: world.Record) -> bool:
 def model(story: Story, tracked: set[str]) -> dict[str, Any]:
     """Say what the tables must hold, from the repositories alone."""
     tables: dict[str, Any] = {
-        name: {} for name in ("records", "tracks", "likes", "comments", "lists", "items", "profiles")
+        name: {}
+        for name in (
+            "records",
+            "tracks",
+            "likes",
+            "comments",
+            "lists",
+            "items",
+            "profiles",
+            "follows",
+            "labels",
+            "scores",
+        )
     }
     likers: dict[str, set[str]] = {}
     comments: Counter[str] = Counter()
@@ -58,7 +70,8 @@ def model(story: Story, tracked: set[str]) -> dict[str, Any]:
             totals.setdefault(collection, [0, 0])[0 if valid else 1] += 1
             if not valid:
                 continue
-            target = record["subject"]["uri"] if "subject" in record else ""
+            subject = record.get("subject", "")
+            target = subject["uri"] if isinstance(subject, dict) else subject
             match collection.rpartition(".")[2]:
                 case "track":
                     title = record["title"].replace("\0", "\ufffd")
@@ -68,6 +81,9 @@ def model(story: Story, tracked: set[str]) -> dict[str, Any]:
                         list(dict.fromkeys(record.get("tags", []))),
                         record["createdAt"],
                     )
+                    # What begins with an exclamation mark is no author's word.
+                    if "labels" in record:
+                        tables["labels"][uri] = (account.did, "porn")
                 case "like":
                     tables["likes"][uri] = (target, target not in pairs)
                     pairs[target] = uri
@@ -79,10 +95,16 @@ def model(story: Story, tracked: set[str]) -> dict[str, Any]:
                     tables["lists"][uri] = len(record["items"])
                     for position, item in enumerate(record["items"]):
                         tables["items"][uri, position] = item["subject"]["uri"]
+                case "follow":
+                    tables["follows"][uri] = target
                 case "profile":
                     tables["profiles"][uri] = record.get("bio") or record.get("displayName")
     tables["counters"] = {
         target: (len(likers.get(target, ())), comments[target]) for target in likers.keys() | comments.keys()
+    }
+    # What was made before time began is hot at no time.
+    tables["scores"] = {
+        uri: len(likers.get(uri, ())) for uri, (*_, created_at) in tables["tracks"].items() if created_at[:4] != "0001"
     }
     tables["totals"] = {collection: tuple(counts) for collection, counts in totals.items()}
     return tables
@@ -113,6 +135,15 @@ async def tables_of(indexer: Harness) -> dict[str, Any]:
         "lists": await read(f"SELECT {URI}, item_count FROM network.lists x {NAMED}"),
         "items": {(uri, position): target for uri, position, target in items},
         "profiles": await read(f"SELECT {URI}, coalesce(bio, display_name) FROM network.profiles x {NAMED}"),
+        "follows": await read(
+            f"SELECT {URI}, s.did FROM network.follows x {NAMED} JOIN network.actors s ON s.actor_id = x.subject_actor_id"
+        ),
+        "labels": await read("SELECT uri, src, val FROM network.labels"),
+        # A score is likes and time: the likes are read out of it again.
+        "scores": await read(
+            f"""SELECT {URI}, (2 ^ (x.hot_score - extract(epoch FROM x.sort_at) / 172800)::numeric(20, 6) - 1)::numeric(20, 3)::bigint
+                FROM network.tracks x {NAMED} WHERE isfinite(x.sort_at)"""
+        ),
         "counters": await read(f"SELECT {URI}, like_count, comment_count FROM network.track_counters x {NAMED}"),
         "totals": await read(
             "SELECT collection, accepted, rejected FROM network.collection_totals WHERE accepted <> 0 OR rejected <> 0"

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atprotocol.lexicon.schema import LexiconError
-from indexer.collections.projection import Comment, Like, Profile, Subject, Track, TrackList
-from indexer.records import BLUESKY_PROFILE, Reading, RecordReader
+from indexer.collections.list import slug_of
+from indexer.collections.projection import Comment, Follow, Like, Profile, Subject, Track, TrackList
+from indexer.records import BLUESKY_FOLLOW, BLUESKY_PROFILE, Reading, RecordReader
 
 READER = RecordReader(CATALOG, NAMESPACE)
 KEY = "3mbd3542kzc22"
@@ -34,7 +35,7 @@ VALID: dict[str, dict[str, Any]] = {
 PLAIN_TRACK = Track(
     created_at=CREATED, title="A title", artist="Somebody", album=None, duration_seconds=None, file_type="mp3",
     audio_cid=None, audio_mime_type=None, audio_size_bytes=None, audio_url=None, image_cid=None, image_url=None,
-    support_gate=None, visibility="public", tags=(), features=(),
+    support_gate=None, visibility="public", says_visibility=False, tags=(), features=(), self_labels=(),
 )  # fmt: skip
 VALUES = st.recursive(
     st.none()
@@ -98,20 +99,47 @@ def test_a_track_with_everything() -> None:
         tags=["ambient"],
         features=[{"did": "did:plc:b", "handle": "b.example.com", "displayName": "B"}],
         description="Words",
+        labels={
+            "$type": "com.atproto.label.defs#selfLabels",
+            "values": [{"val": "porn"}, {"val": "!takedown"}, {"val": "porn"}, {"val": "!no-unauthenticated"}],
+        },
         unknown={"kept": [1, world.link(world.cid_of(b"x"))]},
     )
     assert reading.verdict == "accepted"
     assert reading.projection == replace(
         PLAIN_TRACK, album="First", duration_seconds=200, audio_cid=BLOB_CID, audio_mime_type="audio/mpeg",
         audio_size_bytes=7, audio_url="https://example.com/a.mp3", image_cid=BLOB_CID,
-        image_url="https://example.com/a.png", support_gate="any", visibility="unlisted", tags=("ambient",),
-        features=("did:plc:b",),
+        image_url="https://example.com/a.png", support_gate="any", visibility="unlisted", says_visibility=True, tags=("ambient",),
+        features=("did:plc:b",), self_labels=("porn", "!no-unauthenticated"),
     )  # fmt: skip
     assert reading.json is not None
     kept = orjson.loads(reading.json)
     assert kept["unknown"] == {"kept": [1, {"$link": world.cid_text(world.cid_of(b"x"))}]}
     assert kept["audioBlob"]["ref"] == {"$link": BLOB_CID}
     assert kept["features"][0]["displayName"] == "B"
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Hello, World!", "hello-world"),
+        ("  Ünïcödé __ Straße  ", "unicode-strasse"),
+        ("夜の音楽 2", "夜の音楽-2"),
+        ("ガラス", "ガラス"),
+        ("!!!", None),
+        ("", None),
+        ("x" * 1000, "x" * 256),
+    ],
+)
+def test_a_list_has_a_name_for_addresses(name: str, slug: str | None) -> None:
+    assert slug_of(name) == slug
+
+
+def test_of_a_follow_only_the_edge_is_kept() -> None:
+    record = {"$type": BLUESKY_FOLLOW, "subject": "did:plc:b", "createdAt": CREATED}
+    reading = READER.read(f"{BLUESKY_FOLLOW}/{KEY}", world.encode(record))
+    assert (reading.verdict, reading.projection) == ("accepted", Follow("did:plc:b"))
+    assert (reading.json, reading.keeps_raw) == (None, False)
 
 
 def test_a_like_and_a_comment() -> None:
@@ -131,7 +159,7 @@ def test_a_list_keeps_every_item_in_order_repetitions_included() -> None:
     )  # fmt: skip
     theirs, track_subject = Subject(AUTHOR, "app.bsky.feed.post/x"), Subject(AUTHOR, f"fm.plyr.track/{KEY}")
     assert reading.projection == TrackList(
-        CREATED, "Mine", "mixtape", "Words", BLOB_CID, (theirs, track_subject, theirs)
+        CREATED, "Mine", "mine", "mixtape", "Words", BLOB_CID, (theirs, track_subject, theirs)
     )
     assert reading.verdict == "accepted", "an unknown listType is kept"
     empty = read("list", items=[]).projection
@@ -141,11 +169,11 @@ def test_a_list_keeps_every_item_in_order_repetitions_included() -> None:
 
 def test_the_two_profiles_of_an_account() -> None:
     own = read("actor.profile", displayName="A", bio="B", avatar="https://example.com/a.png", avatarBlob=IMAGE)
-    assert own.projection == Profile("own", CREATED, "A", "B", "https://example.com/a.png", BLOB_CID)
+    assert own.projection == Profile("own", CREATED, "A", "B", "https://example.com/a.png", BLOB_CID, ())
     theirs = read_bluesky(displayName="A", description="B", avatar=IMAGE, createdAt=CREATED, pinnedPost=SUBJECT)
-    assert theirs.projection == Profile("bluesky", CREATED, "A", "B", None, BLOB_CID)
+    assert theirs.projection == Profile("bluesky", CREATED, "A", "B", None, BLOB_CID, ())
     assert (own.json is None, theirs.json is None) == (False, True)
-    assert read_bluesky().projection == Profile("bluesky", None, None, None, None, None)
+    assert read_bluesky().projection == Profile("bluesky", None, None, None, None, None, ())
 
 
 # --- odd, and accepted ------------------------------------------------------------------------------------------------
@@ -226,7 +254,7 @@ def test_a_blob_of_the_old_form_is_read_and_flagged() -> None:
 @pytest.mark.parametrize("created_at", ["yesterday", "", "\0", 7, [], {}, None, b"", True])
 def test_of_a_bluesky_profile_a_created_at_that_is_none_is_left_out(created_at: object) -> None:
     reading = read_bluesky(displayName="A", createdAt=created_at)
-    assert reading.projection == Profile("bluesky", None, "A", None, None, None)
+    assert reading.projection == Profile("bluesky", None, "A", None, None, None, ())
 
 
 # --- odd, and rejected ------------------------------------------------------------------------------------------------
@@ -346,5 +374,6 @@ def test_a_namespace_without_lexicons_is_refused() -> None:
 def test_which_collections_are_ours_follows_from_the_namespace() -> None:
     staging = RecordReader(CATALOG.with_namespace("fm.plyr", "fm.plyr.stg"), "fm.plyr.stg")
     assert staging.own_collections == {f"fm.plyr.stg.{name}" for name in VALID}
-    assert staging.collections == staging.own_collections | {BLUESKY_PROFILE}
+    assert staging.collections == staging.own_collections | {BLUESKY_PROFILE, BLUESKY_FOLLOW}
+    assert staging.collections - staging.reread_collections == {BLUESKY_FOLLOW}
     assert READER.own_collections.isdisjoint(staging.own_collections)

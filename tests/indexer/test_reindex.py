@@ -100,5 +100,5 @@ async def test_a_changed_lexicon_is_applied_to_what_is_kept(database_url: str) -
 
 async def test_a_collection_that_is_not_indexed_is_refused(database_url: str) -> None:
     async with harness(database_url, world.World(1)) as indexer:
-        with pytest.raises(ValueError, match=r"not an indexed collection: app\.bsky\.feed\.post"):
+        with pytest.raises(ValueError, match=r"no collection of which records are kept: app\.bsky\.feed\.post"):
             await reindex(indexer.pool, indexer.reader, ["app.bsky.feed.post"], lambda *_: None)

@@ -1,7 +1,7 @@
 """Load everything that an answer shows, with as many statements for a hundred items as for one.
 
-One statement for each kind of record, one for credits, and one for all accounts that any of them names. Whether
-something may be shown is not decided here: the rows carry the facts.
+One statement for each kind of record, one for credits, one for all accounts that any of them names, one for all labels, and
+one for what the viewer likes. Whether something may be shown is not decided here: the rows carry the facts.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,9 @@ from typing import Any
 
 import asyncpg
 
-from appview.rows import ActorRow, CommentRow, LikeRow, ListRow, ProfileFacts, State, TrackRow
-from appview.visibility import sql_not_taken_down, sql_record_shown, sql_track_listed
+from appview.rows import ActorRow, CommentRow, LabelRow, LikeRow, ListRow, State, TrackRow
+from appview.viewer import Asker
+from appview.visibility import SQL_LABEL_HOLDS, sql_not_taken_down
 
 BLUESKY_PROFILE_PATH = "app.bsky.actor.profile/self"
 _OWN_PROFILE = "actor.profile/self"
@@ -18,19 +19,24 @@ _OWN_PROFILE = "actor.profile/self"
 _TRACKS = """
     SELECT t.uri_id, t.actor_id, t.uri, d.cid, d.json AS record, d.indexed_at, t.created_at, t.title, t.artist, t.album,
         t.duration_seconds, t.audio_cid, t.audio_mime_type, t.audio_size_bytes, t.audio_url, t.image_cid, t.image_url,
-        t.support_gate, t.visibility, t.tags, coalesce(c.like_count, 0) AS like_count,
+        t.support_gate,
+        CASE WHEN o.visibility = 'unlisted' AND NOT t.says_visibility THEN 'unlisted' ELSE t.visibility END AS visibility,
+        t.tags, coalesce(c.like_count, 0) AS like_count,
         coalesce(c.comment_count, 0) AS comment_count,
+        coalesce(p.play_count, 0) + coalesce(o.play_count, 0) AS play_count, o.album_image_url,
         EXISTS (SELECT FROM plyr.takedowns WHERE subject = t.uri) AS is_taken_down
     FROM network.tracks t
     JOIN network.records d ON d.uri_id = t.uri_id AND d.json IS NOT NULL
     LEFT JOIN network.track_counters c ON c.uri_id = t.uri_id
+    LEFT JOIN plyr.play_counters p ON p.subject = t.uri
+    LEFT JOIN plyr.track_overlays o ON o.uri = t.uri
     WHERE t.uri_id = ANY($1::bigint[])
 """
 _FEATURES = """
     SELECT uri_id, actor_id FROM network.track_features WHERE uri_id = ANY($1::bigint[]) ORDER BY uri_id, position
 """
 _LIKES = """
-    SELECT l.uri_id, l.actor_id, named.uri, d.indexed_at, l.created_at,
+    SELECT l.uri_id, l.actor_id, l.subject_uri_id, named.uri, d.indexed_at, l.created_at,
         EXISTS (SELECT FROM plyr.takedowns WHERE subject = named.uri) AS is_taken_down
     FROM network.likes l
     JOIN network.records d ON d.uri_id = l.uri_id
@@ -40,7 +46,7 @@ _LIKES = """
     WHERE l.uri_id = ANY($1::bigint[])
 """
 _COMMENTS = """
-    SELECT c.uri_id, c.actor_id, named.uri, d.cid, d.json AS record, d.indexed_at, c.created_at, c.text, c.timestamp_ms,
+    SELECT c.uri_id, c.actor_id, c.subject_uri_id, named.uri, d.cid, d.json AS record, d.indexed_at, c.created_at, c.text, c.timestamp_ms,
         EXISTS (SELECT FROM plyr.takedowns WHERE subject = named.uri) AS is_taken_down
     FROM network.comments c
     JOIN network.records d ON d.uri_id = c.uri_id AND d.json IS NOT NULL
@@ -50,7 +56,7 @@ _COMMENTS = """
     WHERE c.uri_id = ANY($1::bigint[])
 """
 _LISTS = """
-    SELECT l.uri_id, l.actor_id, l.uri, d.cid, d.json AS record, d.indexed_at, l.created_at, l.name, l.purpose,
+    SELECT l.uri_id, l.actor_id, l.uri, d.cid, d.json AS record, d.indexed_at, l.created_at, l.name, l.slug, l.purpose,
         l.description, l.image_cid, l.item_count,
         EXISTS (SELECT FROM plyr.takedowns WHERE subject = l.uri) AS is_taken_down
     FROM network.lists l
@@ -73,50 +79,25 @@ _ACTORS = f"""
         AND {sql_not_taken_down("'at://' || a.did || '/' || $3::text")}
     WHERE r.actor_id = ANY($1::bigint[])
 """  # noqa: S608
-# Each count is of what a listing of the same things would show.
-_PROFILE_FACTS = f"""
-    WITH mine AS (SELECT purpose FROM network.lists WHERE actor_id = $1 AND {sql_not_taken_down("uri")})
-    SELECT
-        (SELECT count(*) FROM network.tracks WHERE actor_id = $1 AND visibility = 'public'
-            AND {sql_not_taken_down("uri")}) AS tracks_count,
-        (SELECT count(*) FROM mine WHERE purpose = 'album') AS albums_count,
-        (SELECT count(*) FROM mine WHERE purpose = 'playlist') AS playlists_count,
-        (SELECT count(*)
-            FROM network.likes l
-            JOIN network.uris u ON u.uri_id = l.uri_id
-            JOIN network.tracks t ON t.uri_id = l.subject_uri_id
-            JOIN network.repos r ON r.actor_id = t.actor_id
-            JOIN network.actors a ON a.actor_id = t.actor_id
-            WHERE l.actor_id = $1 AND l.counted AND {sql_not_taken_down("'at://' || $2::text || '/' || u.path")}
-                AND {sql_track_listed("t", "r", "a.did")}) AS likes_given_count,
-        profile.created_at, profile.indexed_at
-    FROM (VALUES (1)) AS one
-    LEFT JOIN LATERAL (
-        SELECT p.created_at, d.indexed_at
-        FROM network.profiles p
-        JOIN network.records d ON d.uri_id = p.uri_id
-        JOIN network.uris u ON u.uri_id = p.uri_id
-        WHERE p.actor_id = $1 AND {sql_not_taken_down("'at://' || $2::text || '/' || u.path")}
-        ORDER BY p.source = 'own' DESC
-        LIMIT 1
-    ) profile ON true
+_LABELS = f"""
+    SELECT l.uri, l.src, l.val, l.cid, l.created_at, l.expires_at
+    FROM network.labels l
+    WHERE l.uri = ANY($1::text[]) AND {SQL_LABEL_HOLDS}
+    ORDER BY l.uri, l.src, l.val
 """  # noqa: S608
-# Lists that contain a track, an album of the track's own author first. What somebody likes is told by likes.
-_CONTAINING_LISTS = f"""
-    SELECT DISTINCT l.uri_id, l.purpose IS NOT DISTINCT FROM 'album' AND l.actor_id = $2 AS is_album, l.sort_at, l.uri
-    FROM network.list_items i
-    JOIN network.lists l ON l.uri_id = i.uri_id
-    JOIN network.repos r ON r.actor_id = l.actor_id
+_VIEWER_LIKES = """
+    SELECT l.subject_uri_id, 'at://' || a.did || '/' || u.path AS uri
+    FROM network.likes l
+    JOIN network.uris u ON u.uri_id = l.uri_id
     JOIN network.actors a ON a.actor_id = l.actor_id
-    WHERE i.subject_uri_id = $1 AND l.purpose IS DISTINCT FROM 'liked' AND {sql_record_shown("r", "a.did", "l.uri")}
-    ORDER BY is_album DESC, l.sort_at DESC, l.uri DESC
-    LIMIT $3
-"""  # noqa: S608
+    WHERE l.actor_id = $1 AND l.subject_uri_id = ANY($2::bigint[]) AND l.counted
+"""
 
 
 async def hydrate(
     connection: asyncpg.Connection,
     namespace: str,
+    asker: Asker,
     *,
     tracks: Sequence[int] = (),
     likes: Sequence[int] = (),
@@ -124,14 +105,16 @@ async def hydrate(
     lists: Sequence[int] = (),
     actors: Sequence[int] = (),
 ) -> State:
-    """Return the rows of these numbers and of every account that they name."""
-    state = State()
+    """Return the rows of these numbers, of every account that they name, their labels, and what the viewer likes."""
+    state = State(asker)
     actor_ids = set(actors)
     if tracks:
         state.tracks = {row.uri_id: row for row in map(TrackRow._make, await connection.fetch(_TRACKS, tracks))}
-        for row in await connection.fetch(_FEATURES, tracks):
-            state.features.setdefault(row["uri_id"], []).append(row["actor_id"])
-            actor_ids.add(row["actor_id"])
+        for uri_id, actor_id in await connection.fetch(_FEATURES, tracks):
+            state.features.setdefault(uri_id, []).append(actor_id)
+            actor_ids.add(actor_id)
+        if asker.actor_id is not None:
+            state.viewer_likes = dict(await connection.fetch(_VIEWER_LIKES, asker.actor_id, tracks))
     if likes:
         state.likes = {row.uri_id: row for row in map(LikeRow._make, await connection.fetch(_LIKES, likes))}
     if comments:
@@ -142,18 +125,23 @@ async def hydrate(
     for rows in records:
         actor_ids.update(row.actor_id for row in rows.values())
     if actor_ids:
-        found = await connection.fetch(_ACTORS, list(actor_ids), f"{namespace}.{_OWN_PROFILE}", BLUESKY_PROFILE_PATH)
+        own_path = f"{namespace}.{_OWN_PROFILE}"
+        found = await connection.fetch(_ACTORS, list(actor_ids), own_path, BLUESKY_PROFILE_PATH)
         state.actors = {row.actor_id: row for row in map(ActorRow._make, found)}
+        await _add_labels(connection, state, own_path)
     return state
 
 
-async def profile_facts(connection: asyncpg.Connection, actor: ActorRow) -> ProfileFacts:
-    """Return the counts of an account and the times of its profile."""
-    return ProfileFacts(**await connection.fetchrow(_PROFILE_FACTS, actor.actor_id, actor.did))
-
-
-async def containing_lists(connection: asyncpg.Connection, track: TrackRow, limit: int) -> tuple[int | None, list[int]]:
-    """Return the author's album that contains a track, if there is one, and other lists that do, newest first."""
-    rows = await connection.fetch(_CONTAINING_LISTS, track.uri_id, track.actor_id, limit)
-    album = rows[0]["uri_id"] if rows and rows[0]["is_album"] else None
-    return album, [row["uri_id"] for row in rows if row["uri_id"] != album]
+async def _add_labels(connection: asyncpg.Connection, state: State, own_profile_path: str) -> None:
+    """Load what is stated about everything in the state; a label of another version of a record is left out."""
+    versions = {
+        row.uri: row.cid for rows in (state.tracks, state.comments, state.lists) for row in rows.values()  # type: ignore[attr-defined]
+    }
+    subjects = [*versions, *(row.uri for row in state.likes.values())]
+    for actor in state.actors.values():
+        at = f"at://{actor.did}/"
+        subjects += (actor.did, at + own_profile_path, at + BLUESKY_PROFILE_PATH)
+    for row in await connection.fetch(_LABELS, subjects):
+        label = LabelRow._make(row)
+        if not label.cid or label.uri not in versions or label.cid == versions[label.uri]:
+            state.labels.setdefault(label.uri, []).append(label)

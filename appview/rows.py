@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from appview.viewer import ANONYMOUS, Asker, Viewer
+
 
 class ActorRow(NamedTuple):
     """An account that has a repository here; `handle` is None unless it is verified."""
@@ -49,6 +51,8 @@ class TrackRow(NamedTuple):
     tags: list[str]
     like_count: int
     comment_count: int
+    play_count: int
+    album_image_url: str | None
     is_taken_down: bool
 
 
@@ -57,6 +61,7 @@ class LikeRow(NamedTuple):
 
     uri_id: int
     actor_id: int
+    subject_uri_id: int
     uri: str
     indexed_at: datetime
     created_at: str
@@ -68,6 +73,7 @@ class CommentRow(NamedTuple):
 
     uri_id: int
     actor_id: int
+    subject_uri_id: int
     uri: str
     cid: bytes
     record: str
@@ -89,11 +95,23 @@ class ListRow(NamedTuple):
     indexed_at: datetime
     created_at: str
     name: str | None
+    slug: str | None
     purpose: str | None
     description: str | None
     image_cid: str | None
     item_count: int
     is_taken_down: bool
+
+
+class LabelRow(NamedTuple):
+    """A label that holds: what `src` states about `uri`, or about that version of it (empty: every version)."""
+
+    uri: str
+    src: str
+    val: str
+    cid: bytes
+    created_at: str
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +122,7 @@ class ProfileFacts:
     albums_count: int
     playlists_count: int
     likes_given_count: int
+    plays_count: int
     created_at: str | None
     indexed_at: datetime | None
 
@@ -112,9 +131,19 @@ class ProfileFacts:
 class State:
     """Everything that one answer is made of, by number; what is not in it does not exist."""
 
+    asker: Asker = ANONYMOUS
     actors: dict[int, ActorRow] = field(default_factory=dict)
     tracks: dict[int, TrackRow] = field(default_factory=dict)
     features: dict[int, list[int]] = field(default_factory=dict)
     likes: dict[int, LikeRow] = field(default_factory=dict)
     comments: dict[int, CommentRow] = field(default_factory=dict)
     lists: dict[int, ListRow] = field(default_factory=dict)
+    # By the URI or DID that they are about.
+    labels: dict[str, list[LabelRow]] = field(default_factory=dict)
+    # The URI of the viewer's like, by the number of what they like.
+    viewer_likes: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def viewer(self) -> Viewer | None:
+        """Return who is signed in."""
+        return self.asker.viewer

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import asyncpg
 
 from appview.settings import AppviewSettings
-from appview.viewer import Viewer
+from appview.viewer import Asker, Viewer
 from appview.xrpc.call import Call, Handler, Output
 from appview.xrpc.errors import Unavailable
 
@@ -34,6 +34,11 @@ class Context:
     connection: asyncpg.Connection
     settings: AppviewSettings
     viewer: Viewer | None = None
+
+    @property
+    def asker(self) -> Asker:
+        """Return who asks, and whose labels they want."""
+        return Asker(self.viewer)
 
 
 MethodOf: TypeAlias = Callable[[Context], Awaitable[Output]]

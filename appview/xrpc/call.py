@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from appview.xrpc.cursor import Key, binding_of, decode_cursor, encode_cursor
+from appview.xrpc.cursor import Key, Rest, binding_of, decode_cursor, decode_rest, encode_cursor, encode_rest
 from atprotocol.data_model import Value
 from atprotocol.syntax.nsid import Nsid
 
@@ -36,6 +36,10 @@ class Call:
         assert isinstance(value, list)
         return [str(item) for item in value]
 
+    def optional_text(self, name: str) -> str | None:
+        """Return a text parameter, None where it is absent."""
+        return self.text(name) if name in self.parameters else None
+
     def integer(self, name: str) -> int:
         """Return an integer parameter that is required or has a default."""
         value = self.parameters[name]
@@ -54,6 +58,20 @@ class Call:
     def cursor(self, key: Key | None) -> str | None:
         """Return the cursor of the next page, None where there is none."""
         return None if key is None else encode_cursor(key, binding_of(self.nsid, self.parameters))
+
+
+    def rest(self) -> Rest | None:
+        """Return what is left of an order that was made for the asker, None for the first page.
+
+        Raises MalformedCursor.
+        """
+        if "cursor" not in self.parameters:
+            return None
+        return decode_rest(self.text("cursor"), binding_of(self.nsid, self.parameters))
+
+    def rest_cursor(self, rest: Rest) -> str | None:
+        """Return the cursor that goes on with the rest, None where nothing is left."""
+        return encode_rest(rest, binding_of(self.nsid, self.parameters)) if rest.uri_ids else None
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Output]]

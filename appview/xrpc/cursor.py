@@ -18,8 +18,11 @@ import orjson
 from appview.xrpc.errors import InvalidRequest
 from atprotocol.data_model import Value
 
-_VERSION = 1
-_HEAD = struct.Struct(">B8sq")
+_VERSION = 2
+_HEAD = struct.Struct(">B8sqq")
+_REST_VERSION = 3
+_REST_HEAD = struct.Struct(">B8sB")
+_NUMBER = struct.Struct(">Q")
 _SCHEME = "at://"
 _MAX_LENGTH = 12_000
 # Far beyond every real key, and far enough from the ends of bigint for SQL to reckon with it.
@@ -31,10 +34,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A place in an order: a number (microseconds since 1970, milliseconds, a position) and, for ties, a URI."""
+    """A place in an order: a number (microseconds since 1970, milliseconds, a position) and, for ties, a URI.
+
+    `as_of` are the microseconds since 1970 of an order that is kept as it was then; 0 for any other.
+    """
 
     number: int
     uri: str
+    as_of: int = 0
 
     @property
     def instant(self) -> datetime:
@@ -42,10 +49,24 @@ class Key:
 
         Raises MalformedCursor when no calendar has it.
         """
-        try:
-            return _EPOCH + timedelta(microseconds=self.number)
-        except OverflowError as error:
-            raise MalformedCursor from error
+        return _instant(self.number)
+
+    @property
+    def as_of_instant(self) -> datetime:
+        """Return when the order was made. Raises MalformedCursor when no calendar has it."""
+        return _instant(self.as_of)
+
+    def at(self, as_of: datetime) -> "Key":
+        """Return the same place in an order that was made at an instant."""
+        return Key(self.number, self.uri, (as_of - _EPOCH) // _MICROSECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is left of an order that was made for one asker: the numbers of its items, and one bit about it."""
+
+    uri_ids: tuple[int, ...]
+    flag: bool
 
 
 class MalformedCursor(InvalidRequest):
@@ -64,6 +85,13 @@ def key_at(instant: datetime, uri: str) -> Key:
     return Key((instant.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND, uri)
 
 
+def _instant(microseconds: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError as error:
+        raise MalformedCursor from error
+
+
 def binding_of(nsid: str, parameters: Mapping[str, Value]) -> bytes:
     """Return 8 bytes that stand for a method and its filters: every parameter that is not about paging."""
     filters = {name: value for name, value in parameters.items() if name not in _PAGING}
@@ -73,8 +101,7 @@ def binding_of(nsid: str, parameters: Mapping[str, Value]) -> bytes:
 
 def encode_cursor(key: Key, binding: bytes) -> str:
     """Return the cursor that goes on after a key."""
-    content = _HEAD.pack(_VERSION, binding, key.number) + key.uri.encode()
-    return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")
+    return _text(_HEAD.pack(_VERSION, binding, key.number, key.as_of) + key.uri.encode())
 
 
 def decode_cursor(text: str, binding: bytes) -> Key:
@@ -82,19 +109,53 @@ def decode_cursor(text: str, binding: bytes) -> Key:
 
     Raises MalformedCursor.
     """
-    if len(text) > _MAX_LENGTH or not text.isascii():
-        raise MalformedCursor
+    content = _content(text)
     try:
-        content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        _, _, number = _HEAD.unpack_from(content)
+        _, _, number, as_of = _HEAD.unpack_from(content)
         uri = content[_HEAD.size :].decode()
-    except (binascii.Error, struct.error, UnicodeDecodeError) as error:
+    except (struct.error, UnicodeDecodeError) as error:
         raise MalformedCursor from error
     # Postgres refuses U+0000 in text, and no URI has it.
     if not uri.startswith(_SCHEME) or "\0" in uri or abs(number) > _MAX_NUMBER:
         raise MalformedCursor
-    key = Key(number, uri)
+    key = Key(number, uri, as_of)
     # Version, binding and spelling at once: there is one cursor for a key and a question.
     if encode_cursor(key, binding) != text:
         raise MalformedCursor
     return key
+
+
+def encode_rest(rest: Rest, binding: bytes) -> str:
+    """Return the cursor that goes on with the rest of an order."""
+    numbers = b"".join(_NUMBER.pack(uri_id) for uri_id in rest.uri_ids)
+    return _text(_REST_HEAD.pack(_REST_VERSION, binding, rest.flag) + numbers)
+
+
+def decode_rest(text: str, binding: bytes) -> Rest:
+    """Return the rest that a cursor goes on with.
+
+    Raises MalformedCursor.
+    """
+    content = _content(text)
+    try:
+        _, _, flag = _REST_HEAD.unpack_from(content)
+        numbers = tuple(number for (number,) in _NUMBER.iter_unpack(content[_REST_HEAD.size :]))
+    except struct.error as error:
+        raise MalformedCursor from error
+    rest = Rest(numbers, bool(flag))
+    if any(number > _MAX_NUMBER for number in numbers) or encode_rest(rest, binding) != text:
+        raise MalformedCursor
+    return rest
+
+
+def _text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode("ascii").rstrip("=")
+
+
+def _content(text: str) -> bytes:
+    if len(text) > _MAX_LENGTH or not text.isascii():
+        raise MalformedCursor
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise MalformedCursor from error

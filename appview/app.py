@@ -26,12 +26,14 @@ from appview.status import last_event_at
 from appview.views.formats import present
 from appview.views.front_page import CONTENT_SECURITY_POLICY
 from appview.views.index import lag_seconds
-from appview.well_known import did_document
+from appview.well_known import audiences, did_document
+from appview.xrpc.auth import Authenticator
 from appview.xrpc.call import Output
 from appview.xrpc.errors import XrpcError
 from appview.xrpc.rate_limit import RateLimits
 from appview.xrpc.routes import bind_routes
 from appview.xrpc.server import XrpcServer
+from appview.xrpc.signing_keys import ResolveKey, SigningKeys, no_directory
 from atprotocol.lexicon.catalog import Catalog
 from database.connect import create_pool
 from database.roles import APPVIEW
@@ -59,9 +61,11 @@ def create_app(
     open_pool: OpenPool,
     methods: Mapping[str, MethodOf] = METHODS,
     clock: Callable[[], datetime] = now_in_utc,
+    resolve_key: ResolveKey = no_directory,
 ) -> FastAPI:
     """Return the application; `open_pool` (see `pool_opener`) is called when its lifespan begins.
 
+    `resolve_key` asks the directory for the keys of viewers whom the index does not know, or knows by an old key.
     The catalog stands in the settings' namespace. Raises LexiconError when it and the methods disagree.
     """
     service = Service(settings)
@@ -73,11 +77,17 @@ def create_app(
         lag = lag_seconds(event_time, clock())
         return present({"status": "ok", "version": settings.version, "lagSeconds": lag})
 
-    limits = RateLimits(settings.rate_windows, {settings.nsid(REQUEST_SYNC): settings.sync_request_limits})
+    limits = RateLimits(
+        settings.rate_windows,
+        {settings.nsid(REQUEST_SYNC): settings.sync_request_limits},
+        account_windows=settings.account_rate_windows,
+        points={settings.nsid(name): points for name, points in settings.method_points.items()},
+    )
     server = XrpcServer(
         routes=routes,
         health=health,
         limiter=limits,
+        authenticator=Authenticator(audiences(settings), SigningKeys(service.signing_key, resolve_key)),
         clock=clock,
         trusted_proxy_hops=settings.trusted_proxy_hops,
         body_limit_bytes=settings.body_limit_bytes,

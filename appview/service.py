@@ -1,10 +1,12 @@
-"""What every method works with: a database connection, the settings, and the call itself.
+"""What every method works with: a database connection, the settings, the call itself, and who asks.
 
 A connection is borrowed for one call. A database that is away, or too busy to answer in time, is 503; every other
-failure of it is our bug and 500.
+failure of it is our bug and 500. Who asks is looked up before the method runs, so the rev that goes with the answer
+is never newer than what the answer is made of. An account that was taken down here is no viewer, and is told so:
+to answer it as anonymous would look as if its own things had vanished.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,7 +16,9 @@ import asyncpg
 from appview.settings import AppviewSettings
 from appview.viewer import Asker, Viewer
 from appview.xrpc.call import Call, Handler, Output
-from appview.xrpc.errors import Unavailable
+from appview.xrpc.errors import ACCOUNT_TAKEDOWN, AUTHENTICATION_REQUIRED, Unauthorized, Unavailable, XrpcError
+from appview.xrpc.labelers import CONTENT_LABELERS, Labeler, labelers_text
+from atprotocol.syntax.did import DID
 
 # OSError covers TimeoutError; operator intervention covers a statement that took too long.
 _AWAY = (
@@ -24,6 +28,17 @@ _AWAY = (
     OSError,
 )
 _NO_ANSWER = "The database does not answer in time"
+_REPO_REV = "atproto-repo-rev"
+_VIEWER = """
+    SELECT a.actor_id, r.rev, EXISTS (SELECT FROM plyr.takedowns WHERE subject = asking.did) AS is_taken_down
+    FROM (SELECT $1::text COLLATE "C" AS did) AS asking
+    LEFT JOIN network.actors a USING (did) LEFT JOIN network.repos r USING (actor_id)
+"""
+# What an account that is gone left behind is nobody's key.
+_SIGNING_KEY = """
+    SELECT r.signing_key FROM network.actors a JOIN network.repos r USING (actor_id)
+    WHERE a.did = $1 AND r.deleted_at IS NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +53,25 @@ class Context:
     @property
     def asker(self) -> Asker:
         """Return who asks, and whose labels they want."""
-        return Asker(self.viewer)
+        accepted = self.call.accepted_labelers
+        if accepted is None:
+            return Asker(self.viewer)
+        return Asker(self.viewer, frozenset(str(labeler.did) for labeler in accepted.labelers))
+
+    def required_viewer(self) -> Viewer:
+        """Return who asks, for methods that answer nobody else.
+
+        Raises XrpcError (401).
+        """
+        if self.viewer is None:
+            message = "This method needs an account: call it through its host, with atproto-proxy"
+            raise Unauthorized(AUTHENTICATION_REQUIRED, message, reason="")
+        return self.viewer
+
+    def say_labelers(self, applied: Iterable[Labeler]) -> None:
+        """Say in the answer's headers which labelers were applied; none, or no word, leaves the header out."""
+        if text := labelers_text(applied):
+            self.call.reply_headers[CONTENT_LABELERS] = text
 
 
 MethodOf: TypeAlias = Callable[[Context], Awaitable[Output]]
@@ -53,13 +86,25 @@ class Service:
         self.pool: asyncpg.Pool | None = None
 
     def bind(self, method: MethodOf) -> Handler:
-        """Return the handler that gives a method its connection."""
+        """Return the handler that gives a method its connection, and tells it who asks."""
 
         async def handler(call: Call) -> Output:
             async with self.connection() as connection:
-                return await method(Context(call, connection, self.settings))
+                viewer = None if call.viewer_did is None else await _viewer(connection, call.viewer_did)
+                if viewer is not None and viewer.rev is not None:
+                    call.reply_headers[_REPO_REV] = viewer.rev
+                return await method(Context(call, connection, self.settings, viewer))
 
         return handler
+
+    async def signing_key(self, did: DID) -> str | None:
+        """Return the key that the index knows an account to sign with, as a did:key text, or None.
+
+        Raises Unavailable.
+        """
+        async with self.connection() as connection:
+            key: str | None = await connection.fetchval(_SIGNING_KEY, did)
+        return key
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -80,3 +125,10 @@ class Service:
                 yield connection
         except _AWAY as error:
             raise Unavailable(_NO_ANSWER) from error
+
+
+async def _viewer(connection: asyncpg.Connection, did: DID) -> Viewer:
+    row = await connection.fetchrow(_VIEWER, did)
+    if row["is_taken_down"]:
+        raise XrpcError(403, ACCOUNT_TAKEDOWN, "This account was taken down here")
+    return Viewer(did, row["actor_id"], row["rev"])

@@ -1,6 +1,7 @@
 """What an operator may choose about the appview. Read from no environment: the composition root passes it in."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from appview.xrpc.rate_limit import MethodLimits, Window
@@ -10,6 +11,9 @@ _SYNC_REQUESTS = MethodLimits(
     by_address=(Window(10, 3600), Window(30, 86_400)),
     in_total=(Window(300, 3600),),
 )
+
+# A search costs about twice what a page of a feed does.
+_METHOD_POINTS: Mapping[str, int] = dict.fromkeys(("feed.searchTracks", "actor.searchActors", "library.searchLists"), 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,10 @@ class AppviewSettings:
     version: str = "0"
     trusted_proxy_hops: int = 0
     rate_windows: tuple[Window, ...] = (Window(3000, 300), Window(100_000, 86_400))
+    # Of accounts that proved themselves, whatever address they come from: hosts ask for many of them.
+    account_rate_windows: tuple[Window, ...] = (Window(3000, 300), Window(100_000, 86_400))
+    # What methods weigh in these windows, by their names within the namespace; all others weigh one point.
+    method_points: Mapping[str, int] = field(default_factory=lambda: _METHOD_POINTS)
     sync_request_limits: MethodLimits = _SYNC_REQUESTS
     # A DID that was asked for is not queued again before this has passed.
     sync_request_pause_seconds: int = 600

@@ -114,6 +114,17 @@ class PrivateKey:
         return r.to_bytes(32, "big") + min(s, order - s).to_bytes(32, "big")
 
 
+def with_low_s(curve: CurveName, signature: bytes) -> bytes:
+    """Return a signature with s in the lower half of the order, for where the protocol allows either half.
+
+    What is no pair of r and s is returned as it is: `PublicKey.verify` refuses it.
+    """
+    s, order = int.from_bytes(signature[32:], "big"), _ORDERS[curve]
+    if len(signature) != SIGNATURE_LENGTH or not order >> 1 < s < order:
+        return signature
+    return signature[:32] + (order - s).to_bytes(32, "big")
+
+
 def private_key_from_bytes(curve: CurveName, secret: bytes) -> PrivateKey:
     """Return the private key whose scalar is these 32 bytes. Raises InvalidKey when it is out of range."""
     try:

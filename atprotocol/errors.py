@@ -12,6 +12,7 @@
     │   ├── BrokenChain           it builds on another root than the one stored
     │   ├── PartialTree           the proof lacks a block that it needs
     │   └── TreeMismatch          the tree does not say what the operations say
+    ├── BadToken                  a service token proves nothing, and why by its protocol name
     ├── IdentityNotFound          conclusive: this DID does not exist, or is tombstoned
     ├── RepoGone                  conclusive: the host no longer serves this repo, and says why
     └── StreamRefused             conclusive: this URL serves no event stream
@@ -72,6 +73,19 @@ class PartialTree(VerificationError):
 
 class TreeMismatch(VerificationError):
     """The signed tree and the operations contradict each other or the stored root."""
+
+
+class BadToken(ProtocolError):
+    """A service token does not prove what it should; `name` is the protocol's name of the error.
+
+    The message is for whoever sent it: it holds nothing of the token.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        """Name the error, as in `BadJwtAudience`, and say what is wrong."""
+        super().__init__(message)
+        self.name = name
+        self.message = message
 
 
 class IdentityNotFound(ProtocolError):

@@ -4,12 +4,14 @@ The handler answers with a JSON object as a dictionary, or raises XrpcError.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
 from appview.xrpc.cursor import Key, Rest, binding_of, decode_cursor, decode_rest, encode_cursor, encode_rest
+from appview.xrpc.labelers import AcceptedLabelers
 from atprotocol.data_model import Value
+from atprotocol.syntax.did import DID
 from atprotocol.syntax.nsid import Nsid
 
 Output: TypeAlias = dict[str, object]
@@ -17,12 +19,19 @@ Output: TypeAlias = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A method's name, its checked parameters and body, and when it was called (UTC)."""
+    """A method's name, its checked parameters and body, when it was called (UTC), and by whom.
+
+    `viewer_did` is proved, None for anonymous calls; `accepted_labelers` None asks for the defaults. `reply_headers`
+    is for the handler to fill: they go with the answer, or the error.
+    """
 
     nsid: Nsid
     parameters: Mapping[str, Value]
     body: Mapping[str, Value]
     called_at: datetime
+    viewer_did: DID | None = None
+    accepted_labelers: AcceptedLabelers | None = None
+    reply_headers: dict[str, str] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
         """Return a text parameter that is required or has a default."""

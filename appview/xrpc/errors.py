@@ -4,7 +4,18 @@ A name is one that the method's lexicon declares, or one of the generic set belo
 any other. Messages never carry the text of an exception. Source: https://atproto.com/specs/xrpc#error-responses
 """
 
+import math
 from collections.abc import Mapping
+
+from atprotocol.service_auth import (
+    BAD_JWT,
+    BAD_JWT_AUDIENCE,
+    BAD_JWT_ISS,
+    BAD_JWT_LEXICON_METHOD,
+    BAD_JWT_SIGNATURE,
+    BAD_JWT_TYPE,
+    JWT_EXPIRED,
+)
 
 INVALID_REQUEST = "InvalidRequest"
 METHOD_NOT_IMPLEMENTED = "MethodNotImplemented"
@@ -13,6 +24,11 @@ UNSUPPORTED_MEDIA_TYPE = "UnsupportedMediaType"
 RATE_LIMIT_EXCEEDED = "RateLimitExceeded"
 INTERNAL_SERVER_ERROR = "InternalServerError"
 NOT_ENOUGH_RESOURCES = "NotEnoughResources"
+UPSTREAM_FAILURE = "UpstreamFailure"
+AUTHENTICATION_REQUIRED = "AuthenticationRequired"
+MISSING_JWT = "MissingJwt"
+INVALID_TOKEN = "InvalidToken"  # noqa: S105  (a name, not a secret)
+ACCOUNT_TAKEDOWN = "AccountTakedown"
 
 GENERIC_ERRORS = frozenset((
     INVALID_REQUEST,
@@ -22,6 +38,18 @@ GENERIC_ERRORS = frozenset((
     RATE_LIMIT_EXCEEDED,
     INTERNAL_SERVER_ERROR,
     NOT_ENOUGH_RESOURCES,
+    UPSTREAM_FAILURE,
+    AUTHENTICATION_REQUIRED,
+    MISSING_JWT,
+    INVALID_TOKEN,
+    ACCOUNT_TAKEDOWN,
+    BAD_JWT,
+    BAD_JWT_AUDIENCE,
+    BAD_JWT_ISS,
+    BAD_JWT_LEXICON_METHOD,
+    BAD_JWT_SIGNATURE,
+    BAD_JWT_TYPE,
+    JWT_EXPIRED,
 ))  # fmt: skip
 
 
@@ -51,3 +79,21 @@ class Unavailable(XrpcError):
     def __init__(self, message: str) -> None:
         """Say what is missing."""
         super().__init__(503, NOT_ENOUGH_RESOURCES, message, {"Retry-After": "5"})
+
+
+class UpstreamFailure(XrpcError):
+    """Somebody whom we had to ask did not answer; asking us again later may help."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        """Say who, and how long they want to be left alone."""
+        wait = 5 if retry_after_seconds is None else max(1, math.ceil(min(retry_after_seconds, 3600)))
+        super().__init__(502, UPSTREAM_FAILURE, message, {"Retry-After": str(wait)})
+
+
+class Unauthorized(XrpcError):
+    """Whoever asks has not proved who it is."""
+
+    def __init__(self, error: str, message: str, reason: str = "invalid_token") -> None:
+        """Name the error and say what is wrong; `reason` is the word of RFC 6750 for it, empty where nothing was sent."""
+        challenge = f'Bearer error="{reason}", error_description="{message}"' if reason else "Bearer"
+        super().__init__(401, error, message, {"WWW-Authenticate": challenge})

@@ -1,8 +1,9 @@
-"""How often an address may ask: fixed windows, counted in memory, bounded.
+"""How often somebody may ask: fixed windows, counted in memory, bounded.
 
-Windows begin at multiples of their length, so all counts of one are forgotten at once and memory is that of one
-window's addresses; beyond a bound new addresses go uncounted. Each process counts for itself. The
-clock is the caller's. The fence against a flood stands in front of us; this one is for manners.
+Somebody is an account that proved itself, or else a client address; the two have windows of their own. Windows begin
+at multiples of their length, so all counts of one are forgotten at once and memory is that of one window's askers;
+beyond a bound new ones go uncounted. Each process counts for itself. The clock is the caller's. The fence against a
+flood stands in front of us; this one is for manners.
 """
 
 import ipaddress
@@ -15,7 +16,7 @@ _EVERYBODY = "*"
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `limit` requests in every `seconds`."""
+    """At most `limit` points in every `seconds`; a request is one, or as many as its method weighs."""
 
     limit: int
     seconds: int
@@ -23,7 +24,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class MethodLimits:
-    """A method's own windows, beside the general ones: for each address, and for all together."""
+    """A method's own windows, beside the general ones: for each asker, and for all together; every request is one."""
 
     by_address: tuple[Window, ...] = ()
     in_total: tuple[Window, ...] = ()
@@ -80,42 +81,52 @@ class RateLimits:
         windows: Sequence[Window],
         methods: Mapping[str, MethodLimits] | None = None,
         *,
+        account_windows: Sequence[Window] | None = None,
+        points: Mapping[str, int] | None = None,
         maximum_addresses: int = 100_000,
     ) -> None:
-        """Take the windows of every address, and those that methods (by NSID) have besides."""
-        self._general = [_Counts(window) for window in windows]
-        self._by_address: dict[str, list[_Counts]] = {}
+        """Take the windows of every address, those of every account, and those that methods (by NSID) have besides.
+
+        Accounts have the windows of addresses when they have none of their own. `points` is what a method weighs.
+        """
+        self._of_addresses = [_Counts(window) for window in windows]
+        self._of_accounts = [_Counts(window) for window in (windows if account_windows is None else account_windows)]
+        self._by_asker: dict[str, list[_Counts]] = {}
         self._in_total: dict[str, list[_Counts]] = {}
         for nsid, limits in (methods or {}).items():
-            self._by_address[nsid] = [_Counts(window) for window in limits.by_address]
+            self._by_asker[nsid] = [_Counts(window) for window in limits.by_address]
             self._in_total[nsid] = [_Counts(window) for window in limits.in_total]
+        self._points = points or {}
         self._maximum = maximum_addresses
 
-    def take(self, nsid: str | None, address: str | None, now: float) -> Allowance | None:
+    def take(self, nsid: str | None, asker: str | None, now: float, *, is_account: bool = False) -> Allowance | None:
         """Count a request and return what is left; None when nothing limits it.
 
-        `address` is None when it is not known: then only the limits for all together hold. A refused
-        request is not counted.
+        `asker` is a client address or an account's DID, None when it is not known: then only the limits for all
+        together hold. A refused request is not counted.
         """
-        counts: list[tuple[_Counts, str]] = []
-        if address is not None:
-            own = self._by_address.get(nsid, []) if nsid is not None else []
-            counts += [(count, address) for count in (*self._general, *own)]
-        if nsid is not None:
-            counts += [(count, _EVERYBODY) for count in self._in_total.get(nsid, [])]
+        weight = self._points.get(nsid, 1) if nsid is not None else 1
+        counts: list[tuple[_Counts, str, int]] = []
+        if asker is not None:
+            counts += [(count, asker, weight) for count in (self._of_accounts if is_account else self._of_addresses)]
+            counts += [(count, asker, 1) for count in self._by_asker.get(nsid or "", ())]
+        counts += [(count, _EVERYBODY, 1) for count in self._in_total.get(nsid or "", ())]
         if not counts:
             return None
-        for count, _ in counts:
+        for count, _, _ in counts:
             count.turn(now)
-        is_allowed = all(count.left(key) > 0 for count, key in counts)
-        if is_allowed:
-            for count, key in counts:
+        refusing = [(count, key, cost) for count, key, cost in counts if count.left(key) < cost]
+        if not refusing:
+            for count, key, cost in counts:
                 if key in count.used or len(count.used) < self._maximum:
-                    count.used[key] = count.used.get(key, 0) + 1
-        # Of several that are used up, the last to open again is the one to wait for.
-        tightest, key = min(counts, key=lambda each: (each[0].left(each[1]), -each[0].reset_at()))
+                    count.used[key] = count.used.get(key, 0) + cost
+        if refusing:
+            # The last to open again is the one to wait for.
+            tightest, key, _ = max(refusing, key=lambda each: each[0].reset_at())
+        else:
+            tightest, key, _ = min(counts, key=lambda each: (each[0].left(each[1]), -each[0].reset_at()))
         return Allowance(
-            is_allowed=is_allowed,
+            is_allowed=not refusing,
             limit=tightest.window.limit,
             remaining=max(0, tightest.left(key)),
             reset_at=tightest.reset_at(),

@@ -1,7 +1,8 @@
 """Replies: bytes with the headers that every answer under /xrpc/ has.
 
-Anybody may read them from any page (CORS without credentials). Answers to queries may be kept for seconds and carry a
-weak ETag; nothing else may be kept. Large ones are compressed for whoever takes gzip.
+Anybody may read them from any page (CORS without credentials). Answers to anonymous queries may be kept for seconds
+and carry a weak ETag; nothing else may be kept, least of all what a viewer got. Large ones are compressed for whoever
+takes gzip. What an answer depends on beside its URL stands in Vary, whoever asked.
 """
 
 import gzip
@@ -18,7 +19,8 @@ JSON = "application/json; charset=utf-8"
 _COMPRESS_FROM_BYTES = 1024
 _COMPRESSION_LEVEL = 4
 _NO_STORE = "no-store"
-_VARY = "Authorization, Accept-Encoding"
+_PRIVATE = "private, no-store"
+_VARY = "Authorization, Atproto-Accept-Labelers, Accept-Encoding, Accept-Language"
 _EXPOSED = (
     "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, RateLimit-Policy, Retry-After, Allow, ETag, "
     "WWW-Authenticate, atproto-repo-rev, atproto-content-labelers"
@@ -60,11 +62,13 @@ def preflight() -> Reply:
     return Reply(204, headers=dict(_PREFLIGHT))
 
 
-def output_reply(content: object, request: Request, cache_seconds: int | None) -> Reply:
-    """Return a method's output; `cache_seconds` None forbids keeping it."""
+def output_reply(content: object, request: Request, cache_seconds: int | None, *, is_for_viewer: bool = False) -> Reply:
+    """Return a method's output; `cache_seconds` None forbids keeping it, and so does a viewer."""
     body = orjson.dumps(content)
     headers = {"Content-Type": JSON, "Cache-Control": _NO_STORE, "Vary": _VARY, **_EVERYWHERE}
-    if cache_seconds is not None:
+    if is_for_viewer:
+        headers["Cache-Control"] = _PRIVATE
+    elif cache_seconds is not None:
         headers["Cache-Control"] = f"public, max-age={cache_seconds}, stale-while-revalidate={cache_seconds}"
         headers["ETag"] = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         if _matches(request.headers.get("if-none-match"), headers["ETag"]):

@@ -1,7 +1,7 @@
 """The XRPC server: one ASGI application for everything below /xrpc/.
 
 It knows HTTP and the lexicons, and nothing of what the methods do. Everything is answered as JSON, our own
-failures included. The order of work is parameters, body, rate limit, handler.
+failures included. The order of work is parameters, who asks, body, rate limit, handler.
 Source: https://atproto.com/specs/xrpc
 """
 
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
+from appview.xrpc.auth import Authenticator
 from appview.xrpc.body import read_input
 from appview.xrpc.call import Call, Output
 from appview.xrpc.errors import (
@@ -24,8 +25,10 @@ from appview.xrpc.errors import (
     METHOD_NOT_IMPLEMENTED,
     RATE_LIMIT_EXCEEDED,
     InvalidRequest,
+    Unauthorized,
     XrpcError,
 )
+from appview.xrpc.labelers import ACCEPT_LABELERS, parse_accepted_labelers
 from appview.xrpc.rate_limit import Allowance, client_address
 from appview.xrpc.reply import Reply, error_reply, output_reply, preflight
 from appview.xrpc.routes import Route
@@ -33,6 +36,7 @@ from atprotocol.data_model import Value
 from atprotocol.errors import InvalidSyntax
 from atprotocol.lexicon.parameters import InvalidParameter, parse_parameters
 from atprotocol.lexicon.schema import MethodKind
+from atprotocol.syntax.did import DID
 from atprotocol.syntax.nsid import Nsid, normalize_nsid, parse_nsid
 
 _HEALTH = "_health"
@@ -44,8 +48,8 @@ logger = logging.getLogger(__name__)
 class Limiter(Protocol):
     """Whatever counts requests."""
 
-    def take(self, nsid: str | None, address: str | None, now: float) -> Allowance | None:
-        """Count a request and return what is left; None when nothing limits it."""
+    def take(self, nsid: str | None, asker: str | None, now: float, *, is_account: bool = False) -> Allowance | None:
+        """Count a request of an address or an account and return what is left; None when nothing limits it."""
         ...
 
 
@@ -56,6 +60,7 @@ class XrpcServer:
     routes: Mapping[Nsid, Route]
     health: Callable[[], Awaitable[Output]]
     limiter: Limiter
+    authenticator: Authenticator
     clock: Callable[[], datetime]
     trusted_proxy_hops: int = 0
     body_limit_bytes: int = 100_000
@@ -90,31 +95,47 @@ class XrpcServer:
             raise XrpcError(501, METHOD_NOT_IMPLEMENTED, "Method Not Implemented")
         if request.method not in route.verbs:
             raise _wrong_verb(route.verbs)
+        is_query = route.method.kind is MethodKind.QUERY
         parameters = _parse_query(request, route)
+        labelers = parse_accepted_labelers(request.headers.getlist(ACCEPT_LABELERS))
+        viewer_did = await self._viewer(request, nsid, is_procedure=not is_query)
         body = await read_input(request, route, self.body_limit_bytes)
-        limit_headers = self.limit(request, nsid)
+        limit_headers = self.limit(request, nsid, viewer_did)
+        call = Call(nsid, parameters, body, self.clock(), viewer_did, labelers)
         try:
-            output = await route.handler(Call(nsid, parameters, body, self.clock()))
+            output = await route.handler(call)
         except XrpcError as error:
             if error.error not in GENERIC_ERRORS and error.error not in route.method.error_names:
                 raise RuntimeError(f"{nsid} answers {error.error}, which its lexicon does not declare") from error
-            error.headers = {**limit_headers, **error.headers}
+            error.headers = {**limit_headers, **call.reply_headers, **error.headers}
             raise
-        is_query = route.method.kind is MethodKind.QUERY
-        reply = output_reply(output, request, self.cache_seconds if is_query else None)
-        reply.headers |= limit_headers
+        cache_seconds = self.cache_seconds if is_query else None
+        reply = output_reply(output, request, cache_seconds, is_for_viewer=viewer_did is not None)
+        reply.headers |= limit_headers | call.reply_headers
         return reply
 
-    def limit(self, request: Request, nsid: str | None) -> dict[str, str]:
+    async def _viewer(self, request: Request, nsid: Nsid, *, is_procedure: bool) -> DID | None:
+        now = self.clock().timestamp()
+        authorization = request.headers.getlist("authorization")
+        try:
+            return await self.authenticator.viewer(
+                authorization, nsid, is_procedure=is_procedure, address=self._address(request), now=now
+            )
+        except Unauthorized as error:
+            # Whoever guesses counts by its address, as nobody else is there to count.
+            error.headers = {**self.limit(request, nsid), **error.headers}
+            raise
+
+    def limit(self, request: Request, nsid: str | None, viewer_did: DID | None = None) -> dict[str, str]:
         """Count a request, of a method or of something else, and return the headers that tell what is left.
 
+        Counted by the account that proved itself, or else by the client's address.
         Raises XrpcError (429) when there is nothing left.
         """
         now = self.clock().timestamp()
-        peer = request.client.host if request.client else None
-        address = client_address(peer, request.headers.getlist("x-forwarded-for"), self.trusted_proxy_hops)
+        asker = self._address(request) if viewer_did is None else viewer_did
         try:
-            allowance = self.limiter.take(nsid, address, now)
+            allowance = self.limiter.take(nsid, asker, now, is_account=viewer_did is not None)
         except Exception:
             # Whatever breaks in counting must not close the service.
             logger.exception("the rate limiter failed")
@@ -125,6 +146,10 @@ class XrpcServer:
         if not allowance.is_allowed:
             raise XrpcError(429, RATE_LIMIT_EXCEEDED, "Rate Limit Exceeded", headers)
         return headers
+
+    def _address(self, request: Request) -> str | None:
+        peer = request.client.host if request.client else None
+        return client_address(peer, request.headers.getlist("x-forwarded-for"), self.trusted_proxy_hops)
 
     async def _health(self, request: Request) -> Reply:
         if request.method not in ("GET", "HEAD"):

@@ -3,20 +3,28 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from made_up_accounts import MadeUpAccount, MadeUpDirectory, key_of, unknown
 from running_appview import within
 from starlette.applications import Starlette
 from starlette.routing import Route
 from xrpc_client import XrpcClient
 
+from appview.xrpc.auth import Authenticator
 from appview.xrpc.call import Call, Output
 from appview.xrpc.errors import Unavailable, XrpcError
 from appview.xrpc.rate_limit import RateLimits, Window
 from appview.xrpc.routes import bind_routes
 from appview.xrpc.server import XrpcServer
+from appview.xrpc.signing_keys import SigningKeys
 from atprotocol.lexicon.catalog import Catalog
+from atprotocol.syntax.did import DID
 
 NOW = datetime(2026, 11, 22, 10, 0, 30, tzinfo=UTC)
 LIMIT = 1000
+SERVICE = "did:web:service.example.com"
+AUDIENCES = frozenset((SERVICE, f"{SERVICE}#thing"))
+ALICE = MadeUpAccount(DID("did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"), key_of(1), f"{SERVICE}#thing")
+BOB = MadeUpAccount(DID("did:web:bob.example.com"), key_of(2, "P-256"), SERVICE)
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -54,6 +62,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
         "output": _object(got={"type": "unknown"}),
     },
     "poke": {"type": "procedure", "output": _object()},
+    "who": {"type": "query", "output": _object(did={"type": "string"}, labelers={"type": "unknown"})},
 }
 CATALOG = Catalog(
     {"lexicon": 1, "id": f"com.example.{name}", "defs": {"main": main}} for name, main in DOCUMENTS.items()
@@ -86,6 +95,13 @@ async def save(call: Call) -> Output:
     return {"got": dict(call.body)}
 
 
+async def who(call: Call) -> Output:
+    call.reply_headers["atproto-repo-rev"] = "3mabcdefghijk"
+    accepted = call.accepted_labelers
+    labelers = {} if accepted is None else {"labelers": {each.did: each.redact for each in accepted.labelers}}
+    return labelers if call.viewer_did is None else {"did": call.viewer_did, **labelers}
+
+
 async def poke(_: Call) -> Output:
     return {}
 
@@ -98,10 +114,17 @@ async def sick() -> Output:
     raise Unavailable("The database does not answer")
 
 
+def authenticator(directory: MadeUpDirectory | None = None) -> Authenticator:
+    """Return one that has used no token yet and knows no key."""
+    return Authenticator(AUDIENCES, SigningKeys(unknown, directory or MadeUpDirectory.of([ALICE, BOB])))
+
+
+HANDLERS = {"echo": echo, "fail": fail, "long": long, "save": save, "poke": poke, "who": who}
 SERVER = XrpcServer(
-    routes=bind_routes(CATALOG, "com.example", {"echo": echo, "fail": fail, "long": long, "save": save, "poke": poke}),
+    routes=bind_routes(CATALOG, "com.example", HANDLERS),
     health=health,
     limiter=RateLimits([Window(10_000, 60)]),
+    authenticator=authenticator(),
     clock=lambda: NOW,
     body_limit_bytes=LIMIT,
 )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import brotli
 import httpx
 import pytest
 from made_up_methods import CLIENT, LIMIT, NOW, SERVER, client_of, sick
@@ -171,8 +172,21 @@ async def test_a_body_is_checked_by_the_lexicon() -> None:
         (gzip.compress(b'{"name":"a"}', mtime=0) + b"x", JSON | {"Content-Encoding": "gzip"}, 400, "InvalidRequest"),
         (b'{"name":"a"}', JSON | {"Content-Encoding": "gzip"}, 400, "InvalidRequest"),
         (gzip.compress(b" " * 1_000_000, mtime=0)[:LIMIT], JSON | {"Content-Encoding": "gzip"}, 413, "PayloadTooLarge"),
-        (b'{"name":"a"}', JSON | {"Content-Encoding": "br"}, 415, "UnsupportedMediaType"),
-        (b'{"name":"a"}', JSON | {"Content-Encoding": "gzip, br"}, 415, "UnsupportedMediaType"),
+        (gzip.compress(b'{"name":"a"}', mtime=0), JSON | {"Content-Encoding": "X-GZIP"}, 200, None),
+        (brotli.compress(b'{"name":"a"}'), JSON | {"Content-Encoding": "br"}, 200, None),
+        (brotli.compress(gzip.compress(b'{"name":"a"}', mtime=0)), JSON | {"Content-Encoding": "gzip, br"}, 200, None),
+        (zlib.compress(brotli.compress(b'{"name":"a"}')), JSON | {"Content-Encoding": "br,identity, deflate"}, 200, None),
+        (brotli.compress(b'{"name":"a"}')[:-1], JSON | {"Content-Encoding": "br"}, 400, "InvalidRequest"),
+        (brotli.compress(b'{"name":"a"}') + b"x", JSON | {"Content-Encoding": "br"}, 400, "InvalidRequest"),
+        (b'{"name":"a"}', JSON | {"Content-Encoding": "br"}, 400, "InvalidRequest"),
+        (b"", JSON | {"Content-Encoding": "br"}, 400, "InvalidRequest"),
+        (brotli.compress(b" " * 10_000_000), JSON | {"Content-Encoding": "br"}, 413, "PayloadTooLarge"),
+        (brotli.compress(brotli.compress(b" " * 10_000_000)), JSON | {"Content-Encoding": "br, br"}, 413, "PayloadTooLarge"),
+        (brotli.compress(b'{"name":"' + b"a" * (LIMIT - 11) + b'"}'), JSON | {"Content-Encoding": "br"}, 200, None),
+        (brotli.compress(b'{"name":"' + b"a" * (LIMIT - 10) + b'"}'), JSON | {"Content-Encoding": "br"}, 413, "PayloadTooLarge"),
+        (b'{"name":"a"}', JSON | {"Content-Encoding": "zstd"}, 415, "UnsupportedMediaType"),
+        (b'{"name":"a"}', JSON | {"Content-Encoding": "gzip, zstd"}, 415, "UnsupportedMediaType"),
+        (b'{"name":"a"}', JSON | {"Content-Encoding": "br, br, br, br"}, 415, "UnsupportedMediaType"),
     ],
 )  # fmt: skip
 async def test_a_body_is_what_it_says_it_is(content: bytes, headers: dict[str, str], status: int, error: str | None) -> None:  # fmt: skip
@@ -240,7 +254,7 @@ async def test_an_address_is_limited_and_not_what_it_claims() -> None:
 
 
 class BrokenLimiter:
-    def take(self, nsid: str | None, address: str | None, now: float) -> Allowance | None:
+    def take(self, nsid: str | None, asker: str | None, now: float, *, is_account: bool = False) -> Allowance | None:
         raise RuntimeError("out of order")
 
 
@@ -253,7 +267,7 @@ async def test_a_limiter_that_fails_lets_everybody_in() -> None:
 async def test_an_answer_may_be_kept_for_seconds_and_is_not_sent_again_unchanged() -> None:
     first = await CLIENT.get("echo")
     assert first.headers["cache-control"] == "public, max-age=5, stale-while-revalidate=5"
-    assert "Authorization" in first.headers["vary"]
+    assert first.headers["vary"] == "Authorization, Atproto-Accept-Labelers, Accept-Encoding, Accept-Language"
     etag = first.headers["etag"]
     assert etag.startswith('W/"')
     for known in (etag, etag.removeprefix("W/"), f'"other", {etag}', "*"):

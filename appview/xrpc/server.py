@@ -89,10 +89,12 @@ class XrpcServer:
         try:
             nsid = normalize_nsid(parse_nsid(name))
         except InvalidSyntax as error:
-            raise InvalidRequest("The path is not the NSID of a method") from error
+            headers = self.limit(request, None)
+            raise InvalidRequest("The path is not the NSID of a method", headers) from error
         route = self.routes.get(nsid)
         if route is None:
-            raise XrpcError(501, METHOD_NOT_IMPLEMENTED, "Method Not Implemented")
+            headers = self.limit(request, None)
+            raise XrpcError(501, METHOD_NOT_IMPLEMENTED, "Method Not Implemented", headers)
         if request.method not in route.verbs:
             raise _wrong_verb(route.verbs)
         is_query = route.method.kind is MethodKind.QUERY

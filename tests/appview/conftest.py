@@ -14,6 +14,7 @@ from xrpc_client import XrpcClient
 
 from appview.api.methods import METHODS
 from appview.app import create_app, pool_opener
+from appview.xrpc.signing_keys import ResolveKey, no_directory
 from atprotocol.lexicon.catalog import Catalog
 from database.migrate import migrate
 
@@ -45,14 +46,16 @@ async def start_appview(database: SharedDatabase, catalog: Catalog) -> AsyncIter
     await database.empty()
     async with AsyncExitStack() as stack:
 
-        async def start(methods: Any = None, **settings: Any) -> Appview:
+        async def start(methods: Any = None, resolve_key: ResolveKey = no_directory, **settings: Any) -> Appview:
             pool, clock = CountingPool(database.pool), Clock()
 
             async def open_pool() -> Any:
                 return pool
 
             chosen = replace(SETTINGS, **settings)
-            app = create_app(chosen, catalog, open_pool=open_pool, methods=methods or METHODS, clock=clock)
+            app = create_app(
+                chosen, catalog, open_pool=open_pool, methods=methods or METHODS, clock=clock, resolve_key=resolve_key
+            )
             await stack.enter_async_context(app.router.lifespan_context(app))
             return Appview(app, XrpcClient(within(app), catalog, NAMESPACE), Seeds(database.owner), clock, pool)
 

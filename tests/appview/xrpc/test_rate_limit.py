@@ -1,8 +1,10 @@
 """Fixed windows: what is counted, told and forgotten, and whose address it is."""
 
+from typing import Any
+
 import pytest
 
-from appview.xrpc.rate_limit import MethodLimits, RateLimits, Window, client_address
+from appview.xrpc.rate_limit import Allowance, MethodLimits, RateLimits, Window, client_address
 
 METHOD = "com.example.ask"
 
@@ -68,6 +70,45 @@ def test_memory_is_bounded_and_addresses_beyond_the_bound_are_let_through() -> N
         assert limits.take(METHOD, f"192.0.2.{number}", 0.0).is_allowed  # type: ignore[union-attr]
     assert not limits.take(METHOD, "192.0.2.1", 0.0).is_allowed  # type: ignore[union-attr]
     assert limits.take(METHOD, "192.0.2.99", 0.0).is_allowed  # type: ignore[union-attr]
+
+
+def _taken(limits: RateLimits, *arguments: Any, **named: Any) -> Allowance:
+    allowance = limits.take(*arguments, **named)
+    assert allowance is not None
+    return allowance
+
+
+def test_accounts_have_windows_of_their_own() -> None:
+    limits = RateLimits([Window(1, 60)], account_windows=[Window(2, 60), Window(3, 600)])
+    assert _taken(limits, METHOD, "192.0.2.1", 0.0).policy == "1;w=60"
+    told = [_taken(limits, METHOD, "did:web:a", second, is_account=True) for second in (0.0, 1.0, 2.0, 60.0, 61.0)]
+    assert [(each.is_allowed, each.policy) for each in told] == [
+        (True, "2;w=60"),
+        (True, "2;w=60"),
+        (False, "2;w=60"),
+        (True, "3;w=600"),
+        (False, "3;w=600"),
+    ]
+    # Without windows of their own they have those of addresses, counted apart.
+    same = RateLimits([Window(1, 60)])
+    assert [_taken(same, METHOD, "a", 0.0, is_account=flag).is_allowed for flag in (True, False, True)] == [True, True, False]  # fmt: skip
+
+
+def test_a_method_may_weigh_more_than_a_point() -> None:
+    limits = RateLimits([Window(5, 60)], {METHOD: MethodLimits((Window(10, 60),))}, points={METHOD: 2})
+    told = [_taken(limits, nsid, "192.0.2.1", 0.0) for nsid in (METHOD, METHOD, METHOD, "com.example.other", METHOD)]
+    assert [(each.is_allowed, each.remaining) for each in told] == [(True, 3), (True, 1), (False, 1), (True, 0), (False, 0)]  # fmt: skip
+    # Its own windows count calls, however much each weighs.
+    own = RateLimits([], {METHOD: MethodLimits((Window(2, 60),))}, points={METHOD: 2})
+    assert [_taken(own, METHOD, "192.0.2.1", 0.0).is_allowed for _ in range(3)] == [True, True, False]
+
+
+def test_of_several_windows_that_refuse_the_last_to_open_is_told() -> None:
+    limits = RateLimits([Window(3, 1000), Window(2, 10)], points={METHOD: 2})
+    assert _taken(limits, METHOD, "192.0.2.1", 0.0).is_allowed
+    refused = _taken(limits, METHOD, "192.0.2.1", 1.0)
+    assert (refused.is_allowed, refused.policy, refused.remaining) == (False, "3;w=1000", 1)
+    assert refused.headers(1.0)["Retry-After"] == "999"
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,32 @@ async def test_a_body_without_a_length_is_counted_as_it_comes() -> None:
     assert _brief(endless) == (413, "PayloadTooLarge")
 
 
+async def test_a_body_that_says_it_is_too_long_is_refused_unread() -> None:
+    read: list[bytes] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(b"x")
+        yield b"x"
+
+    for length in (LIMIT + 1, 10**30):
+        headers = JSON | {"Content-Length": str(length)}
+        refused = await CLIENT.request("POST", "/xrpc/com.example.save", content=body(), headers=headers)
+        assert _brief(refused) == (413, "PayloadTooLarge")
+    compressed = JSON | {"Content-Encoding": "br", "Content-Length": str(LIMIT + 1)}
+    refused = await CLIENT.request("POST", "/xrpc/com.example.save", content=body(), headers=compressed)
+    assert _brief(refused) == (413, "PayloadTooLarge")
+    assert read == []
+
+
+async def test_a_compressed_body_may_come_in_pieces() -> None:
+    for coding, content in (("br", brotli.compress(b'{"name":"a"}')), ("gzip", gzip.compress(b'{"name":"a"}'))):
+        pieces = _chunks(*(content[place : place + 1] for place in range(len(content))))
+        headers = JSON | {"Content-Encoding": coding}
+        assert (
+            await CLIENT.request("POST", "/xrpc/com.example.save", content=pieces, headers=headers)
+        ).status_code == 200
+
+
 async def test_a_method_without_input_takes_no_body() -> None:
     poke, echo = "/xrpc/com.example.poke", "/xrpc/com.example.echo"
     assert (await CLIENT.request("POST", poke)).status_code == 200
@@ -251,6 +277,13 @@ async def test_an_address_is_limited_and_not_what_it_claims() -> None:
     behind = client_of(replace(server, trusted_proxy_hops=1))
     statuses = [(await behind.get("echo", headers={"X-Forwarded-For": f"203.0.113.{number}"})).status_code for number in (1, 2, 1)]  # fmt: skip
     assert statuses == [200, 200, 429]
+
+
+async def test_what_is_no_method_counts_too() -> None:
+    client = client_of(replace(SERVER, limiter=RateLimits([Window(2, 60)])))
+    answers = [await client.request("GET", f"/xrpc/{name}") for name in ("com.example.unknown", "!", "com.example.unknown", "!")]  # fmt: skip
+    assert [answer.status_code for answer in answers] == [501, 400, 429, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["1", "0", "0", "0"]
 
 
 class BrokenLimiter:

@@ -1,6 +1,6 @@
 """The keys with which accounts sign: from memory, from the index, from the directory, in this order.
 
-What a stranger names is looked up at somebody else's cost, so the directory is asked within limits: for each client
+What a stranger names is looked up at somebody's cost, so index and directory are asked within limits: for each client
 address and over all, and again for a key that was known only once in a while for each account. Keys are kept for
 minutes, within a bound. The clock is the caller's; each process keeps its own.
 """
@@ -18,10 +18,13 @@ from atprotocol.syntax.did import DID
 KEEP_SECONDS = 300
 # An account that was just made may be asked for a moment too early.
 KEEP_MISSING_SECONDS = 30
-# Counted by client address.
+# Counted by client address: a host asks for many accounts. First those that memory does not hold, then those that the
+# index does not know either.
+UNSEEN_LIMITS = MethodLimits(by_address=(Window(3000, 300),))
 LOOKUP_LIMITS = MethodLimits(by_address=(Window(300, 300),), in_total=(Window(3000, 300),))
 # Counted by account.
 REFRESH_LIMITS = MethodLimits(by_address=(Window(1, 60),), in_total=(Window(60, 60),))
+_UNSEEN = "unseen"
 _LOOKUP = "lookup"
 _REFRESH = "refresh"
 
@@ -58,7 +61,9 @@ class SigningKeys:
     resolve: ResolveKey
     maximum: int = 50_000
     limits: RateLimits = field(
-        default_factory=lambda: RateLimits((), {_LOOKUP: LOOKUP_LIMITS, _REFRESH: REFRESH_LIMITS})
+        default_factory=lambda: RateLimits(
+            (), {_UNSEEN: UNSEEN_LIMITS, _LOOKUP: LOOKUP_LIMITS, _REFRESH: REFRESH_LIMITS}
+        )
     )
     _kept: dict[DID, _Kept] = field(default_factory=dict)
     _under_way: dict[DID, asyncio.Task[str | None]] = field(default_factory=dict)
@@ -71,13 +76,12 @@ class SigningKeys:
         kept = self._kept.get(did)
         if kept is not None and now < kept.until:
             return kept.key
+        self._count(_UNSEEN, address, now)
         key = await self.known(did)
         if key is not None:
             return self._keep(did, key, now)
-        allowance = None if did in self._under_way else self.limits.take(_LOOKUP, address, now)
-        if allowance is not None and not allowance.is_allowed:
-            message = "Too many accounts that are not known here asked at once"
-            raise XrpcError(429, RATE_LIMIT_EXCEEDED, message, allowance.headers(now))
+        if did not in self._under_way:
+            self._count(_LOOKUP, address, now)
         return await self._look_up(did, now)
 
     async def changed_key_of(self, did: DID, tried: str, now: float) -> str | None:
@@ -94,6 +98,12 @@ class SigningKeys:
                     return None
             key = await self._look_up(did, now)
         return None if key == tried else key
+
+    def _count(self, what: str, address: str | None, now: float) -> None:
+        allowance = self.limits.take(what, address, now)
+        if allowance is not None and not allowance.is_allowed:
+            message = "Too many accounts that are not known here asked at once"
+            raise XrpcError(429, RATE_LIMIT_EXCEEDED, message, allowance.headers(now))
 
     async def _look_up(self, did: DID, now: float) -> str | None:
         """Ask the directory, sharing a lookup that is under way."""

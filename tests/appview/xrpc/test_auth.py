@@ -314,6 +314,16 @@ async def test_accounts_that_are_made_up_have_the_directory_asked_only_so_often(
     assert await stage.told(made_up[0], "192.0.2.1") == (401, "BadJwtIss")
 
 
+async def test_the_index_is_asked_for_accounts_that_are_made_up_only_so_often_too() -> None:
+    index = Index()
+    limits = RateLimits((), {"unseen": MethodLimits(by_address=(Window(2, 300),))})
+    stage = Stage(MadeUpDirectory(), index, limits=limits)
+    made_up = [MadeUpAccount(DID(f"did:web:a{number}.example.com"), key_of(1), SERVICE) for number in range(4)]
+    assert [(await stage.told(account))[0] for account in made_up] == [401, 401, 429, 429]
+    assert index.asked == 2
+    assert await stage.told(made_up[3], "192.0.2.2") == (401, "BadJwtIss")
+
+
 async def test_an_account_that_is_not_there_is_asked_for_again_soon() -> None:
     directory = MadeUpDirectory()
     stage = Stage(directory)

@@ -157,7 +157,7 @@ class XrpcServer:
         if request.method not in ("GET", "HEAD"):
             raise _wrong_verb(("GET", "HEAD"))
         if "atproto-proxy" in request.headers:
-            raise InvalidRequest("The health of a service is not proxied")
+            raise InvalidRequest("The health of a service is not proxied: ask it without atproto-proxy")
         return output_reply(await self.health(), request, None)
 
 

@@ -18,6 +18,7 @@ from appview.api.methods import METHODS
 from appview.app import create_app, now_in_utc, pool_opener
 from appview.service import Context
 from appview.settings import AppviewSettings
+from appview.well_known import audiences, did_document
 from appview.xrpc.call import Output
 from appview.xrpc.rate_limit import Window
 from atprotocol.lexicon.catalog import Catalog
@@ -145,6 +146,21 @@ async def test_the_service_says_who_it_is(appview: Appview) -> None:
 
 def test_a_port_is_written_as_the_did_method_wants_it() -> None:
     assert AppviewSettings(public_url="http://LocalHost:8080").did == "did:web:localhost%3A8080"
+
+
+@pytest.mark.parametrize("rest", ["", "/", "/path", "/path/?query#fragment"])
+def test_the_service_is_an_origin_whatever_its_address_ends_in(rest: str) -> None:
+    settings = AppviewSettings(public_url=f"https://appview.example.com{rest}")
+    document = did_document(settings)
+    assert document["id"] == "did:web:appview.example.com"
+    assert document["service"][0]["serviceEndpoint"] == "https://appview.example.com"  # type: ignore[index]
+    assert audiences(settings) == {"did:web:appview.example.com", "did:web:appview.example.com#plyr_appview"}
+
+
+async def test_its_document_is_kept_for_minutes(appview: Appview) -> None:
+    for verb in ("GET", "HEAD"):
+        response = await appview.client.request(verb, "/.well-known/did.json")
+        assert (response.status_code, response.headers["cache-control"]) == (200, "public, max-age=300")
 
 
 async def test_robots_stay_at_the_door(appview: Appview) -> None:

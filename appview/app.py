@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from appview.api.methods import METHODS, REQUEST_SYNC
+from appview.api.methods import METHODS, RECORD_PLAY, REQUEST_SYNC, VIEWERS_ONLY
 from appview.front_page import load_front_page
 from appview.service import MethodOf, Service
 from appview.settings import AppviewSettings
@@ -79,7 +79,10 @@ def create_app(
 
     limits = RateLimits(
         settings.rate_windows,
-        {settings.nsid(REQUEST_SYNC): settings.sync_request_limits},
+        {
+            settings.nsid(REQUEST_SYNC): settings.sync_request_limits,
+            settings.nsid(RECORD_PLAY): settings.play_limits,
+        },
         account_windows=settings.account_rate_windows,
         points={settings.nsid(name): points for name, points in settings.method_points.items()},
     )
@@ -99,7 +102,7 @@ def create_app(
     async def front_page(request: Request) -> Response:
         headers = server.limit(request, None)
         async with service.connection() as connection:
-            page = await load_front_page(connection, settings, by_name, clock())
+            page = await load_front_page(connection, settings, by_name, VIEWERS_ONLY, clock())
         return HTMLResponse(page, headers=_PAGE_HEADERS | headers)
 
     async def did_json(_: Request) -> Response:

@@ -23,7 +23,7 @@ _TRACKS = """
         CASE WHEN o.visibility = 'unlisted' AND NOT t.says_visibility THEN 'unlisted' ELSE t.visibility END AS visibility,
         t.tags, coalesce(c.like_count, 0) AS like_count,
         coalesce(c.comment_count, 0) AS comment_count,
-        coalesce(p.play_count, 0) + coalesce(o.play_count, 0) AS play_count, o.album_image_url,
+        coalesce(p.play_count, 0) AS own_play_count, coalesce(o.play_count, 0) AS imported_play_count, o.album_image_url,
         EXISTS (SELECT FROM plyr.takedowns WHERE subject = t.uri) AS is_taken_down
     FROM network.tracks t
     JOIN network.records d ON d.uri_id = t.uri_id AND d.json IS NOT NULL
@@ -78,13 +78,13 @@ _ACTORS = f"""
     LEFT JOIN network.profiles bluesky ON bluesky.actor_id = r.actor_id AND bluesky.source = 'bluesky'
         AND {sql_not_taken_down("'at://' || a.did || '/' || $3::text")}
     WHERE r.actor_id = ANY($1::bigint[])
-"""  # noqa: S608
+"""
 _LABELS = f"""
     SELECT l.uri, l.src, l.val, l.cid, l.created_at, l.expires_at
     FROM network.labels l
     WHERE l.uri = ANY($1::text[]) AND {SQL_LABEL_HOLDS}
     ORDER BY l.uri, l.src, l.val
-"""  # noqa: S608
+"""
 _VIEWER_LIKES = """
     SELECT l.subject_uri_id, 'at://' || a.did || '/' || u.path AS uri
     FROM network.likes l
@@ -106,7 +106,8 @@ async def hydrate(
     actors: Sequence[int] = (),
 ) -> State:
     """Return the rows of these numbers, of every account that they name, their labels, and what the viewer likes."""
-    state = State(asker)
+    own_path = f"{namespace}.{_OWN_PROFILE}"
+    state = State(asker, profile_paths=(own_path, BLUESKY_PROFILE_PATH))
     actor_ids = set(actors)
     if tracks:
         state.tracks = {row.uri_id: row for row in map(TrackRow._make, await connection.fetch(_TRACKS, tracks))}
@@ -125,22 +126,18 @@ async def hydrate(
     for rows in records:
         actor_ids.update(row.actor_id for row in rows.values())
     if actor_ids:
-        own_path = f"{namespace}.{_OWN_PROFILE}"
         found = await connection.fetch(_ACTORS, list(actor_ids), own_path, BLUESKY_PROFILE_PATH)
         state.actors = {row.actor_id: row for row in map(ActorRow._make, found)}
-        await _add_labels(connection, state, own_path)
+        await _add_labels(connection, state)
     return state
 
 
-async def _add_labels(connection: asyncpg.Connection, state: State, own_profile_path: str) -> None:
+async def _add_labels(connection: asyncpg.Connection, state: State) -> None:
     """Load what is stated about everything in the state; a label of another version of a record is left out."""
-    versions = {
-        row.uri: row.cid for rows in (state.tracks, state.comments, state.lists) for row in rows.values()  # type: ignore[attr-defined]
-    }
+    versions = {row.uri: row.cid for rows in (state.tracks, state.comments, state.lists) for row in rows.values()}
     subjects = [*versions, *(row.uri for row in state.likes.values())]
     for actor in state.actors.values():
-        at = f"at://{actor.did}/"
-        subjects += (actor.did, at + own_profile_path, at + BLUESKY_PROFILE_PATH)
+        subjects += state.subjects_of(actor)
     for row in await connection.fetch(_LABELS, subjects):
         label = LabelRow._make(row)
         if not label.cid or label.uri not in versions or label.cid == versions[label.uri]:

@@ -19,6 +19,7 @@ _DIDS_OF_HANDLES = """
     ORDER BY r.handle, r.handle_verified_at DESC
 """
 _ACTOR_ID = "SELECT actor_id FROM network.actors WHERE did = $1"
+_ACTOR_IDS = "SELECT did, actor_id FROM network.actors WHERE did = ANY($1::text[])"
 _URI_IDS = """
     SELECT asked.number - 1 AS number, u.uri_id
     FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (did, path, number)
@@ -36,6 +37,14 @@ async def actor_id_of(connection: asyncpg.Connection, identifier: str) -> int | 
     """Return the number of an account by its DID or handle, None where it has none."""
     did = await did_of(connection, parse_at_identifier(identifier))
     return None if did is None else await connection.fetchval(_ACTOR_ID, did)
+
+
+async def actor_ids_of(connection: asyncpg.Connection, identifiers: Sequence[str]) -> list[int | None]:
+    """Return the numbers of accounts by their DIDs or handles in order, None for each that has none."""
+    dids = await _dids_of(connection, [parse_at_identifier(identifier) for identifier in identifiers])
+    rows = await connection.fetch(_ACTOR_IDS, [did for did in dids if did is not None])
+    by_did = {row["did"]: row["actor_id"] for row in rows}
+    return [None if did is None else by_did.get(did) for did in dids]
 
 
 async def uri_ids_of(connection: asyncpg.Connection, uris: Sequence[str]) -> list[int | None]:

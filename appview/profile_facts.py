@@ -48,14 +48,15 @@ def _facts(rules: SqlRules) -> str:
         ORDER BY p.source = 'own' DESC
         LIMIT 1
     ) profile ON true
-    """  # noqa: S608
+    """
 
 
 _PROFILE_FACTS = Statement(Seen.LISTING, _facts)
 # Lists that contain a track, an album of the track's own author first. What somebody likes is told by likes.
 _CONTAINING_LISTS = Statement(
     Seen.LISTING,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     SELECT DISTINCT l.uri_id, l.purpose IS NOT DISTINCT FROM 'album' AND l.actor_id = $2 AS is_album, l.sort_at, l.uri
     FROM network.list_items i
     JOIN network.lists l ON l.uri_id = i.uri_id
@@ -65,7 +66,8 @@ _CONTAINING_LISTS = Statement(
         AND {rules.record("r", "a.did", "l.uri", "l.uri_id")}
     ORDER BY is_album DESC, l.sort_at DESC, l.uri DESC
     LIMIT $3
-    """,  # noqa: S608
+    """
+    ),
 )
 
 

@@ -51,9 +51,15 @@ class TrackRow(NamedTuple):
     tags: list[str]
     like_count: int
     comment_count: int
-    play_count: int
+    own_play_count: int
+    imported_play_count: int
     album_image_url: str | None
     is_taken_down: bool
+
+    @property
+    def play_count(self) -> int:
+        """Return how often it was played, in the time before included."""
+        return self.own_play_count + self.imported_play_count
 
 
 class LikeRow(NamedTuple):
@@ -142,6 +148,12 @@ class State:
     labels: dict[str, list[LabelRow]] = field(default_factory=dict)
     # The URI of the viewer's like, by the number of what they like.
     viewer_likes: dict[int, str] = field(default_factory=dict)
+    # The paths of the records by which an account presents itself.
+    profile_paths: tuple[str, ...] = ()
+
+    def subjects_of(self, actor: ActorRow) -> tuple[str, ...]:
+        """Return what labels about an account may be about: itself, and what it says of itself."""
+        return (actor.did, *(f"at://{actor.did}/{path}" for path in self.profile_paths))
 
     @property
     def viewer(self) -> Viewer | None:

@@ -14,6 +14,8 @@ _SYNC_REQUESTS = MethodLimits(
 
 # A search costs about twice what a page of a feed does.
 _METHOD_POINTS: Mapping[str, int] = dict.fromkeys(("feed.searchTracks", "actor.searchActors", "library.searchLists"), 2)
+# Nobody hears a hundred tracks an hour to their ends.
+_PLAYS = MethodLimits(by_address=(Window(120, 3600), Window(1000, 86_400)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class AppviewSettings:
     # What methods weigh in these windows, by their names within the namespace; all others weigh one point.
     method_points: Mapping[str, int] = field(default_factory=lambda: _METHOD_POINTS)
     sync_request_limits: MethodLimits = _SYNC_REQUESTS
+    play_limits: MethodLimits = _PLAYS
+    # The labelers that the indexer follows, by their DIDs.
+    labelers: tuple[str, ...] = ()
     # A DID that was asked for is not queued again before this has passed.
     sync_request_pause_seconds: int = 600
     # More requests than this are never waiting, whoever asks.

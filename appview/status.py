@@ -8,25 +8,49 @@ from datetime import datetime
 
 import asyncpg
 
+from appview.asking import Statement
 from appview.status_rows import CollectionStatus, RecordStatus, RepoStatus, Stats, Upstream
-from appview.visibility import sql_account_shown, sql_not_taken_down
+from appview.viewer import Asker
+from appview.visibility import SQL_LABEL_HOLDS, Seen, SqlRules, sql_not_taken_down
 
-_NOT_TAKEN_DOWN = sql_not_taken_down("'at://' || a.did || '/' || u.path")
-_ACCOUNT_SHOWN = sql_account_shown("r", "a.did")
-_RECORD = f"""
-    SELECT r.sync_status, r.cause, d.verdict, d.problems, d.cid, d.rev, d.indexed_at
+_URI = "'at://' || a.did || '/' || u.path"
+_NOT_TAKEN_DOWN = sql_not_taken_down(_URI)
+_RECORD = Statement(
+    Seen.DIRECT,
+    lambda rules: (
+        f"""
+    SELECT r.sync_status, r.cause, d.verdict, d.problems, d.cid, d.rev, d.indexed_at, false AS is_taken_down,
+        '{{}}'::text[] AS labels
     FROM network.actors a
     JOIN network.repos r ON r.actor_id = a.actor_id
-    LEFT JOIN network.uris u ON u.actor_id = a.actor_id AND u.path = $2 AND {_NOT_TAKEN_DOWN}
+    LEFT JOIN network.uris u ON u.actor_id = a.actor_id AND u.path = $2 AND {rules.record("r", "a.did", _URI, "u.uri_id")}
     LEFT JOIN network.records d ON d.uri_id = u.uri_id AND d.verdict <> 'deleted'
-    WHERE a.did = $1 AND {_ACCOUNT_SHOWN}
-"""  # noqa: S608
-_REPO = f"""
-    SELECT r.actor_id, r.sync_status, r.cause, r.rev, r.tracked_at, r.synchronized_at, r.retry_at
+    WHERE a.did = $1 AND {rules.account("r", "a.did")}
+    """
+    ),
+)
+_OWN_RECORD = f"""
+    SELECT r.sync_status, r.cause, d.verdict, d.problems, d.cid, d.rev, d.indexed_at,
+        NOT r.visible OR NOT ({sql_not_taken_down("a.did")} AND {_NOT_TAKEN_DOWN}) AS is_taken_down,
+        ARRAY(
+            SELECT DISTINCT l.val FROM network.labels l
+            WHERE l.uri IN (a.did, {_URI}) AND (l.cid = '' OR l.cid = d.cid) AND {SQL_LABEL_HOLDS}
+            ORDER BY l.val
+        ) AS labels
     FROM network.actors a
     JOIN network.repos r ON r.actor_id = a.actor_id
-    WHERE a.did = $1 AND {_ACCOUNT_SHOWN}
-"""  # noqa: S608
+    LEFT JOIN network.uris u ON u.actor_id = a.actor_id AND u.path = $2
+    LEFT JOIN network.records d ON d.uri_id = u.uri_id
+    WHERE a.did = $1
+"""
+_REPO = f"""
+    SELECT r.actor_id, r.sync_status, r.cause, r.rev, r.tracked_at, r.synchronized_at, r.retry_at,
+        CASE WHEN NOT r.active THEN coalesce(r.upstream_status, 'deactivated') WHEN r.takendown THEN 'takendown' END
+            AS account_status
+    FROM network.actors a
+    JOIN network.repos r ON r.actor_id = a.actor_id
+    WHERE a.did = $1 AND ($2 OR {SqlRules(Seen.DIRECT).account("r", "a.did")})
+"""
 _COLLECTIONS = f"""
     SELECT split_part(u.path, '/', 1) AS collection,
         count(*) FILTER (WHERE d.verdict IN ('accepted', 'flagged')) AS accepted,
@@ -38,29 +62,37 @@ _COLLECTIONS = f"""
     WHERE u.actor_id = $1 AND {_NOT_TAKEN_DOWN}
     GROUP BY 1
     ORDER BY 1
-"""  # noqa: S608
+"""
 _TOTALS = "SELECT collection, accepted, rejected FROM network.collection_totals"
 _REPOS = "SELECT sync_status, count(*) FROM network.repos GROUP BY sync_status ORDER BY sync_status"
 # A source that names a time at the end of the calendar has named none.
 _EVENT_TIME = "CASE WHEN isfinite(event_time) THEN event_time END"
-_UPSTREAMS = f"SELECT host, seq, {_EVENT_TIME} AS event_time FROM network.cursors ORDER BY host, endpoint"  # noqa: S608
-_LAST_EVENT = f"SELECT min({_EVENT_TIME}) FROM network.cursors"  # noqa: S608
+_UPSTREAMS = f"SELECT host, seq, {_EVENT_TIME} AS event_time FROM network.cursors ORDER BY host, endpoint"
+_LAST_EVENT = f"SELECT min({_EVENT_TIME}) FROM network.cursors"
 
 
-async def record_status(connection: asyncpg.Connection, did: str, path: str) -> RecordStatus | None:
-    """Return what is known at a path of a repository; None when the account is not known, or hidden."""
-    row = await connection.fetchrow(_RECORD, did, path)
+async def record_status(connection: asyncpg.Connection, asker: Asker, did: str, path: str) -> RecordStatus | None:
+    """Return what is known at a path of a repository; None when the account is not known, or hidden from the asker.
+
+    To its owner everything is told.
+    """
+    statement = _OWN_RECORD if _is_owner(asker, did) else _RECORD.of(asker)
+    row = await connection.fetchrow(statement, did, path)
     return None if row is None else RecordStatus(**row)
 
 
-async def repo_status(connection: asyncpg.Connection, did: str) -> RepoStatus | None:
-    """Return what is known of a repository; None when it is not known, or hidden."""
-    row = await connection.fetchrow(_REPO, did)
+async def repo_status(connection: asyncpg.Connection, asker: Asker, did: str) -> RepoStatus | None:
+    """Return what is known of a repository; None when it is not known, or hidden from the asker."""
+    row = await connection.fetchrow(_REPO, did, _is_owner(asker, did))
     if row is None:
         return None
     fields = dict(row)
     collections = await connection.fetch(_COLLECTIONS, fields.pop("actor_id"))
     return RepoStatus(**fields, collections=tuple(CollectionStatus(**each) for each in collections))
+
+
+def _is_owner(asker: Asker, did: str) -> bool:
+    return asker.viewer is not None and asker.viewer.did == did
 
 
 async def stats(connection: asyncpg.Connection) -> Stats:

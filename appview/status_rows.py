@@ -8,7 +8,7 @@ from datetime import datetime
 class RecordStatus:
     """A repository's state and the record at one of its paths; `verdict` None: there is none to tell of.
 
-    `problems` is JSON text: an array of objects with path, rule and message.
+    `problems` is JSON text: an array of objects with path, rule and message. Takedown and labels are told to the owner alone.
     """
 
     sync_status: str
@@ -18,6 +18,8 @@ class RecordStatus:
     cid: bytes | None
     rev: str | None
     indexed_at: datetime | None
+    is_taken_down: bool
+    labels: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class RepoStatus:
     tracked_at: datetime
     synchronized_at: datetime | None
     retry_at: datetime | None
+    account_status: str | None
     collections: tuple[CollectionStatus, ...]
 
 

@@ -6,6 +6,7 @@ from its cursor.
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from indexer.leadership import take_lead
 from indexer.metrics import Metrics
 from indexer.observation import Observation
 from indexer.processor import Processor
+from indexer.rankings import Rankings
 from indexer.records import RecordReader
 from indexer.repair import Repair
 from indexer.requests import Requests
@@ -55,6 +57,7 @@ class Indexer:
     handles: Handles
     requests: Requests
     audit: Audit
+    rankings: Rankings
     upstreams: Upstreams
     growth: Growth
     metrics: Metrics
@@ -116,6 +119,7 @@ async def assembled(
     upstreams = Upstreams(
         pool, client, outside.policy, repos, reader, journal, processor, repair, audit, growth, metrics, settings
     )
+    rankings = Rankings(pool, now, time.monotonic)
     writer = Writer(pool, journal, repos, reader, metrics, now, lead)
     observation = Observation(metrics, repos, journal, writer, repair, growth, now)
     try:
@@ -129,6 +133,7 @@ async def assembled(
             handles,
             requests,
             audit,
+            rankings,
             upstreams,
             growth,
             metrics,
@@ -148,6 +153,7 @@ async def run(indexer: Indexer, settings: IndexerSettings) -> None:
         group.create_task(indexer.handles.run(), name="handles")
         group.create_task(indexer.requests.run(settings.poll_seconds), name="requests")
         group.create_task(indexer.audit.run(), name="audit")
+        group.create_task(indexer.rankings.run(), name="rankings")
         group.create_task(admit(indexer), name="admission")
         group.create_task(indexer.upstreams.run(), name="upstreams")
         group.create_task(indexer.observation.run(), name="observation")

@@ -1,5 +1,6 @@
 """A running application, and the ways to it that tests use."""
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,17 +11,27 @@ from typing import Any
 import asyncpg
 import httpx
 from fastapi import FastAPI
-from seeds import NAMESPACE, NOW, Seeds
+from made_up_accounts import MadeUpAccount, key_of
+from seeds import NAMESPACE, NOW, Account, Seeds
 from starlette.types import ASGIApp
 from xrpc_client import XrpcClient
 
 from appview.settings import AppviewSettings
+from atprotocol.syntax.did import DID
 from database.own_tables import all_tables
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SETTINGS = AppviewSettings(
     namespace=NAMESPACE, public_url="https://appview.example.com", version="1.2.3", pool_maximum=4
 )
+# Of everybody who signs in, as far as a test does not care whose keys are whose.
+VIEWERS_KEY = key_of(77)
+_TOKENS = itertools.count(1000)
+
+
+async def everybodys_key(_: DID) -> str:
+    """Know everybody, all with one key."""
+    return VIEWERS_KEY.public_key.did_key
 
 
 @dataclass
@@ -76,10 +87,16 @@ class Appview:
     clock: Clock
     pool: CountingPool
 
-    async def statements_of(self, name: str, parameters: Any) -> list[str]:
+    def signed_in(self, account: Account, name: str) -> dict[str, str]:
+        """Return the headers with which an account calls a method of the namespace."""
+        made_up = MadeUpAccount(DID(account.did), VIEWERS_KEY, SETTINGS.did, next(_TOKENS))
+        return made_up.authorization(f"{NAMESPACE}.{name}", self.clock.now.timestamp())
+
+    async def statements_of(self, name: str, parameters: Any, viewer: Account | None = None) -> list[str]:
         """Return the SQL statements that a successful query sends."""
+        headers = {} if viewer is None else self.signed_in(viewer, name)
         self.pool.statements.clear()
-        response = await self.client.get(name, parameters)
+        response = await self.client.get(name, parameters, headers=headers)
         assert response.status_code == 200, response.text
         return list(self.pool.statements)
 

@@ -10,6 +10,9 @@ import orjson
 
 from atprotocol.cid import RAW, cid_of
 from atprotocol.syntax.tid import tid_from_timestamp_us
+from indexer.collections.list import slug_of
+from indexer.counters import set_hot_scores
+from indexer.rankings import all_rankings, refresh
 
 NAMESPACE = "fm.plyr"
 NOW = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
@@ -163,14 +166,21 @@ class Seeds:
         await self.execute(
             """INSERT INTO network.tracks (uri_id, actor_id, uri, sort_at, created_at, title, artist, album,
                    duration_seconds, file_type, audio_cid, audio_mime_type, audio_size_bytes, audio_url, image_cid,
-                   image_url, support_gate, visibility, tags)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)""",
+                   image_url, support_gate, visibility, says_visibility, tags, self_labels)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)""",
             written.uri_id, account.actor_id, written.uri, written.sort_at, record["createdAt"], record["title"].replace("\0", "\ufffd"),
             record["artist"], record.get("album"), record.get("duration"), record["fileType"],
             audio and audio["ref"]["$link"], audio and audio["mimeType"], audio and audio["size"], record.get("audioUrl"),
             image and image["ref"]["$link"], record.get("imageUrl"), record.get("supportGate", {}).get("type"),
-            "public" if record.get("visibility", "public") == "public" else "unlisted", record.get("tags", []),
+            "public" if record.get("visibility", "public") == "public" else "unlisted", "visibility" in record,
+            record.get("tags", []), [each["val"] for each in record.get("labels", {}).get("values", [])],
         )  # fmt: skip
+        await self.execute(
+            "UPDATE network.tracks SET hot_score = extract(epoch FROM sort_at) / 172800 WHERE uri_id = $1",
+            written.uri_id,
+        )
+        for each in record.get("labels", {}).get("values", []):
+            await self.label(account.did, written.uri, each["val"], uri_id=written.uri_id)
         for position, feature in enumerate(features):
             await self.execute(
                 "INSERT INTO network.track_features VALUES ($1, $2, $3)", written.uri_id, position, feature.actor_id
@@ -230,9 +240,10 @@ class Seeds:
         image = record.get("image")
         await self.execute(
             """INSERT INTO network.lists (uri_id, actor_id, uri, sort_at, created_at, name, purpose, description,
-                   image_cid, item_count) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+                   image_cid, item_count, slug) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)""",
             written.uri_id, account.actor_id, written.uri, written.sort_at, record["createdAt"], record.get("name"),
             record.get("listType"), record.get("description"), image and image["ref"]["$link"], len(items),
+            slug_of(record.get("name", "")),
         )  # fmt: skip
         await self.list_items(written, subjects)
         return written
@@ -262,13 +273,63 @@ class Seeds:
         )  # fmt: skip
         return written
 
+    async def follow(self, account: Account, subject: Account) -> Written:
+        """Write a follow."""
+        record = {"subject": subject.did, "createdAt": text_of(NOW)}
+        written = await self.record(account, "app.bsky.graph.follow", record, keeps_json=False)
+        await self.execute(
+            "INSERT INTO network.follows VALUES ($1, $2, $3)", written.uri_id, account.actor_id, subject.actor_id
+        )
+        return written
+
+    async def label(
+        self,
+        src: str,
+        uri: str,
+        val: str,
+        *,
+        cid: bytes = b"",
+        uri_id: int = 0,
+        negated: bool = False,
+        expires_at: datetime | None = None,
+    ) -> None:
+        """Write a label; with `uri_id` one that a record of its author states."""
+        await self.execute(
+            """INSERT INTO network.labels (uri, src, val, cid, uri_id, negated, created_at, sort_at, expires_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
+            uri, src, val, cid, uri_id, negated, text_of(NOW), NOW, expires_at,
+        )  # fmt: skip
+
+    async def overlay(self, written: Written, **fields: Any) -> None:
+        """Import what an operator knows of a track; the indexer has not heard of it yet."""
+        names = ", ".join(("uri", *fields))
+        places = ", ".join(f"${number + 1}" for number in range(len(fields) + 1))
+        await self.execute(
+            f"INSERT INTO plyr.track_overlays ({names}) VALUES ({places})", written.uri, *fields.values()
+        )
+
+    async def rank(self, now: datetime = NOW) -> None:
+        """Make all rankings anew, as the indexer does every so often."""
+        for ranking in all_rankings():
+            await refresh(self.connection, ranking, now)
+
     async def take_down(self, subject: str) -> None:
         """Take a DID or a URI down, as an administrator does: the indexer has not heard of it yet."""
         await self.execute("INSERT INTO plyr.takedowns (subject, reason) VALUES ($1, 'test')", subject)
 
     async def delete(self, written: Written) -> None:
         """Delete a record as the indexer does."""
-        for table in ("tracks", "track_features", "likes", "comments", "lists", "list_items", "profiles"):
+        for table in (
+            "tracks",
+            "track_features",
+            "likes",
+            "comments",
+            "lists",
+            "list_items",
+            "profiles",
+            "follows",
+            "labels",
+        ):
             await self.execute(f"DELETE FROM network.{table} WHERE uri_id = $1", written.uri_id)
         await self.execute(
             "UPDATE network.records SET cid = NULL, raw = NULL, json = NULL, verdict = 'deleted' WHERE uri_id = $1",
@@ -282,3 +343,4 @@ class Seeds:
                    comment_count = track_counters.comment_count + excluded.comment_count""",
             subject.uri_id, likes, comments,
         )  # fmt: skip
+        await set_hot_scores(self.connection, [subject.uri_id])

@@ -39,19 +39,19 @@ def _of_tracks(rules: SqlRules) -> str:
     JOIN network.repos r ON r.actor_id = x.actor_id
     JOIN network.actors a ON a.actor_id = x.actor_id
     WHERE (x.sort_at, x.uri) < ($1, $2) AND {rules.track("x", "r", "a.did")} AND {sql_without_unwanted_tags("x")}
-    """  # noqa: S608
+    """
 
 
 def _of_lists(rules: SqlRules) -> str:
     # What somebody likes is told by likes.
     return f"""
-    SELECT 'list', x.uri_id, NULL, x.sort_at, x.uri
+    SELECT 'list', x.uri_id, NULL::bigint, x.sort_at, x.uri
     FROM network.lists x
     JOIN network.repos r ON r.actor_id = x.actor_id
     JOIN network.actors a ON a.actor_id = x.actor_id
     WHERE (x.sort_at, x.uri) < ($1, $2) AND x.purpose IS DISTINCT FROM 'liked'
         AND {rules.record("r", "a.did", "x.uri", "x.uri_id")}
-    """  # noqa: S608
+    """
 
 
 def _of_reactions(kind: str, condition: str, rules: SqlRules) -> str:
@@ -65,7 +65,7 @@ def _of_reactions(kind: str, condition: str, rules: SqlRules) -> str:
     WHERE {condition} AND x.sort_at <= $1 AND (x.sort_at, named.uri) < ($1, $2)
         AND {rules.record("r", "a.did", "named.uri", "x.uri_id")}
         AND {rules.track("t", "tr", "ta.did")} AND {sql_without_unwanted_tags("t")}
-    """  # noqa: S608
+    """
 
 
 _PARTS = {
@@ -84,11 +84,11 @@ def _statement(kinds: tuple[str, ...], of_one: bool) -> Statement:
     def write(rules: SqlRules) -> str:
         # The first part names the columns of all.
         parts = " UNION ALL ".join(
-            f"(SELECT * FROM ({_PARTS[kind](rules)} {whose} ORDER BY 4 DESC, 5 DESC LIMIT $3)"  # noqa: S608
+            f"(SELECT * FROM ({_PARTS[kind](rules)} {whose} ORDER BY 4 DESC, 5 DESC LIMIT $3)"
             " AS part (kind, uri_id, subject_uri_id, sort_at, uri))"
             for kind in kinds
         )
-        return f"SELECT * FROM ({parts}) AS done ORDER BY sort_at DESC, uri DESC LIMIT $3"  # noqa: S608
+        return f"SELECT * FROM ({parts}) AS done ORDER BY sort_at DESC, uri DESC LIMIT $3"
 
     return Statement(Seen.DISCOVERY, write)
 

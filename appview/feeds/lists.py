@@ -18,7 +18,7 @@ def _lists(rules: SqlRules) -> str:
     JOIN network.repos r ON r.actor_id = l.actor_id
     JOIN network.actors a ON a.actor_id = l.actor_id
     WHERE (l.sort_at, l.uri) < ($1, $2) AND {rules.record("r", "a.did", "l.uri", "l.uri_id")}
-    """  # noqa: S608
+    """
 
 
 _NEWEST_FIRST = "ORDER BY l.sort_at DESC, l.uri DESC LIMIT $3"
@@ -29,22 +29,26 @@ _OF_ACTOR_FOR = Statement(
 # What somebody likes is told by likes.
 _WITH_TRACK = Statement(
     Seen.LISTING,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     {_lists(rules)} AND l.purpose IS DISTINCT FROM 'liked'
         AND l.uri_id IN (SELECT uri_id FROM network.list_items WHERE subject_uri_id = $4) {_NEWEST_FIRST}
-    """,  # noqa: S608
+    """
+    ),
 )
 # Of several albums with one name the first keeps its address.
 _ALBUM = Statement(
     Seen.DIRECT,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     SELECT l.uri_id
     FROM network.lists l
     JOIN network.repos r ON r.actor_id = l.actor_id
     JOIN network.actors a ON a.actor_id = l.actor_id
     WHERE l.actor_id = $1 AND l.slug = $2 AND l.purpose = 'album' AND {rules.record("r", "a.did", "l.uri", "l.uri_id")}
     ORDER BY l.sort_at, l.uri LIMIT 1
-    """,  # noqa: S608
+    """
+    ),
 )
 # A page goes on after the item that the last one ended with, wherever that is now; when it is gone, at its place.
 _ITEMS = f"""
@@ -62,7 +66,7 @@ _ITEMS = f"""
     WHERE position > coalesce((SELECT position FROM last), $1::bigint - 1)
     ORDER BY position
     LIMIT $3
-"""  # noqa: S608
+"""
 
 
 @dataclass(frozen=True, slots=True)

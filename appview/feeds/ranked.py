@@ -20,7 +20,8 @@ _NEWEST = "SELECT max(as_of) FROM network.rankings WHERE ranking = $1"
 _IS_KEPT = "SELECT EXISTS (SELECT FROM network.rankings WHERE ranking = $1 AND as_of = $2)"
 _RANKED = Statement(
     Seen.DISCOVERY,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     SELECT k.position, t.uri_id, t.uri
     FROM network.rankings k
     JOIN network.tracks t ON t.uri_id = k.uri_id
@@ -30,7 +31,8 @@ _RANKED = Statement(
         AND {rules.track("t", "r", "a.did")} AND {sql_without_unwanted_tags("t")}
     ORDER BY k.position
     LIMIT $4
-    """,  # noqa: S608
+    """
+    ),
 )
 
 

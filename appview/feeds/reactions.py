@@ -10,7 +10,8 @@ from appview.xrpc.cursor import Key
 
 _LIKES = Statement(
     Seen.LISTING,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     SELECT l.uri_id, l.sort_at, named.uri
     FROM network.likes l
     JOIN network.uris u ON u.uri_id = l.uri_id
@@ -21,7 +22,8 @@ _LIKES = Statement(
         AND {rules.record("r", "a.did", "named.uri", "l.uri_id")}
     ORDER BY l.sort_at DESC, named.uri DESC
     LIMIT $3
-    """,  # noqa: S608
+    """
+    ),
 )
 
 
@@ -34,22 +36,26 @@ def _comments(rules: SqlRules) -> str:
     JOIN network.repos r ON r.actor_id = c.actor_id
     {NAMED}
     WHERE c.subject_uri_id = $4 AND {rules.record("r", "a.did", "named.uri", "c.uri_id")}
-    """  # noqa: S608
+    """
 
 
 _COMMENTS_BY_MOMENT = Statement(
     Seen.LISTING,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     {_comments(rules)} AND c.timestamp_ms >= $1 AND (c.timestamp_ms, named.uri) > ($1, $2)
     ORDER BY c.timestamp_ms, named.uri LIMIT $3
-    """,
+    """
+    ),
 )
 _COMMENTS_NEWEST_FIRST = Statement(
     Seen.LISTING,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     {_comments(rules)} AND c.sort_at <= $1 AND (c.sort_at, named.uri) < ($1, $2)
     ORDER BY c.sort_at DESC, named.uri DESC LIMIT $3
-    """,
+    """
+    ),
 )
 
 

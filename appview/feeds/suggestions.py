@@ -41,12 +41,13 @@ def _best(rules: SqlRules, besides: str) -> str:
     WHERE rank <= {_BY_ONE_ARTIST}
     ORDER BY score DESC, uri DESC
     LIMIT $3
-    """  # noqa: S608
+    """
 
 
 _FOR_VIEWER = Statement(
     Seen.DISCOVERY,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     WITH seeds AS MATERIALIZED (
         SELECT subject_uri_id FROM network.likes
         WHERE actor_id = $1 AND counted ORDER BY sort_at DESC LIMIT {_SEEDS}
@@ -67,13 +68,20 @@ _FOR_VIEWER = Statement(
         ) l
         GROUP BY l.subject_uri_id
     )
-    {_best(rules, '''AND t.actor_id <> $1 AND NOT EXISTS (
-        SELECT FROM network.likes mine WHERE mine.actor_id = $1 AND mine.subject_uri_id = t.uri_id)''')}
-    """,  # noqa: S608
+    {
+            _best(
+                rules,
+                '''AND t.actor_id <> $1 AND NOT EXISTS (
+        SELECT FROM network.likes mine WHERE mine.actor_id = $1 AND mine.subject_uri_id = t.uri_id)''',
+            )
+        }
+    """
+    ),
 )
 _RELATED = Statement(
     Seen.DISCOVERY,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     WITH fans AS MATERIALIZED (
         SELECT l.actor_id FROM network.likes l
         JOIN network.repos r ON r.actor_id = l.actor_id AND r.visible
@@ -88,12 +96,14 @@ _RELATED = Statement(
         GROUP BY l.subject_uri_id
     )
     {_best(rules, "")}
-    """,  # noqa: S608
+    """
+    ),
 )
 # What can be said of a track that nobody likes: whose it is, and what it is tagged with.
 _ALIKE = Statement(
     Seen.DISCOVERY,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     WITH weighted AS MATERIALIZED (
         (SELECT uri_id, 1.0 AS weight FROM network.tracks
             WHERE tags && (SELECT tags FROM network.tracks WHERE uri_id = $1) AND uri_id <> $1 AND visibility = 'public'
@@ -104,11 +114,13 @@ _ALIKE = Statement(
             ORDER BY sort_at DESC, uri DESC LIMIT {LONGEST})
     )
     {_best(rules, "AND $2::timestamptz IS NOT NULL")}
-    """,  # noqa: S608
+    """
+    ),
 )
 _STILL_SHOWN = Statement(
     Seen.DISCOVERY,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     SELECT t.uri_id
     FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (uri_id, place)
     JOIN network.tracks t ON t.uri_id = asked.uri_id
@@ -116,7 +128,8 @@ _STILL_SHOWN = Statement(
     JOIN network.actors a ON a.actor_id = t.actor_id
     WHERE {rules.track("t", "r", "a.did")}
     ORDER BY asked.place
-    """,  # noqa: S608
+    """
+    ),
 )
 
 

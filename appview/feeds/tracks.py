@@ -20,7 +20,7 @@ def _tracks_before(rules: SqlRules) -> str:
     JOIN network.repos r ON r.actor_id = t.actor_id
     JOIN network.actors a ON a.actor_id = t.actor_id
     WHERE (t.sort_at, t.uri) < ($1, $2) AND {rules.track("t", "r", "a.did")}
-    """  # noqa: S608
+    """
 
 
 def _published(rules: SqlRules) -> str:
@@ -32,22 +32,24 @@ def _featured(rules: SqlRules) -> str:
     return f"""
     {_tracks_before(rules)} AND t.actor_id <> $4
     AND t.uri_id IN (SELECT uri_id FROM network.track_features WHERE actor_id = $4) {_NEWEST_FIRST}
-    """  # noqa: S608
+    """
 
 
 def _published_or_featured(rules: SqlRules) -> str:
-    return f"SELECT * FROM (({_published(rules)}) UNION ALL ({_featured(rules)})) t {_NEWEST_FIRST}"  # noqa: S608
+    return f"SELECT * FROM (({_published(rules)}) UNION ALL ({_featured(rules)})) t {_NEWEST_FIRST}"
 
 
 # The inner limit bounds every page, so that the planner, who cannot see $3, makes a plan once and keeps it.
 _LATEST = Statement(
     Seen.DISCOVERY,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     SELECT * FROM (
         {_tracks_before(rules)} AND NOT t.tags && $4::text[]
         ORDER BY t.sort_at DESC, t.uri DESC LIMIT {LONGEST_PAGE}
     ) t {_NEWEST_FIRST}
-    """,  # noqa: S608
+    """
+    ),
 )
 _LATEST_TAGGED = Statement(
     Seen.DISCOVERY,
@@ -61,7 +63,8 @@ _OF_ACTOR = {
 # For each artist who is followed a page at most: what it costs grows with them, and not with all tracks there are.
 _TIMELINE = Statement(
     Seen.LISTING,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     SELECT t.uri_id, t.sort_at, t.uri
     FROM (SELECT DISTINCT subject_actor_id FROM network.follows WHERE actor_id = $4) f
     JOIN network.repos r ON r.actor_id = f.subject_actor_id
@@ -72,11 +75,13 @@ _TIMELINE = Statement(
         ORDER BY t.sort_at DESC, t.uri DESC LIMIT $3
     ) t
     {_NEWEST_FIRST}
-    """,  # noqa: S608
+    """
+    ),
 )
 _LIKED = Statement(
     Seen.LISTING,
-    lambda rules: f"""
+    lambda rules: (
+        f"""
     SELECT t.uri_id, l.sort_at, named.uri
     FROM network.likes l
     JOIN network.uris u ON u.uri_id = l.uri_id
@@ -89,7 +94,8 @@ _LIKED = Statement(
         AND {sql_not_taken_down("named.uri")} AND {rules.track("t", "r", "artist.did")}
     ORDER BY l.sort_at DESC, named.uri DESC
     LIMIT $3
-    """,  # noqa: S608
+    """
+    ),
 )
 
 

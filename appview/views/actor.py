@@ -1,33 +1,40 @@
 """Accounts as JSON: actor.defs. What an account's own profile lacks is taken from its Bluesky profile."""
 
-from appview.rows import ActorRow, ProfileFacts
+from appview.rows import ActorRow, ProfileFacts, State
 from appview.views.formats import blob_url, instant_text, present, web_url
+from appview.views.labels import label_views
 from appview.xrpc.call import Output
 from atprotocol.syntax.handle import INVALID_HANDLE
 
 
-def profile_view_basic(actor: ActorRow) -> Output:
+def profile_view_basic(actor: ActorRow, state: State) -> Output:
     """Return an account as shown beside what it made: actor.defs#profileViewBasic."""
     return present({
         "did": actor.did,
         "handle": actor.handle or INVALID_HANDLE,
         "displayName": actor.display_name,
         "avatar": avatar_url(actor),
+        "labels": label_views(state.subjects_of(actor), state) if state.labels else None,
     })  # fmt: skip
 
 
-def profile_view_detailed(actor: ActorRow, facts: ProfileFacts) -> Output:
+def profile_view(actor: ActorRow, state: State) -> Output:
+    """Return an account as shown among others: actor.defs#profileView."""
+    return profile_view_basic(actor, state) | present({"bio": actor.bio})
+
+
+def profile_view_detailed(actor: ActorRow, facts: ProfileFacts, state: State) -> Output:
     """Return an account as shown on a page of its own: actor.defs#profileViewDetailed."""
     details = {
-        "bio": actor.bio,
         "createdAt": facts.created_at,
         "indexedAt": None if facts.indexed_at is None else instant_text(facts.indexed_at),
         "tracksCount": facts.tracks_count,
         "albumsCount": facts.albums_count,
         "playlistsCount": facts.playlists_count,
         "likesGivenCount": facts.likes_given_count,
+        "playsCount": facts.plays_count,
     }
-    return profile_view_basic(actor) | present(details)
+    return profile_view(actor, state) | present(details)
 
 
 def avatar_url(actor: ActorRow) -> str | None:

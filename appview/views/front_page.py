@@ -50,18 +50,24 @@ class Examples:
     track_uri: str | None
     list_uri: str | None
     did: str | None
+    # Methods that answer nobody who follows a link.
+    unlinked: frozenset[str] = frozenset()
 
     def query_of(self, name: str, method: Method) -> Mapping[str, str] | None:
         """Return parameters that get an answer from a query named so in its namespace; None if we know none."""
         known = {
             "uri": self.list_uri if name.startswith("library.") else self.track_uri,
-            "uris": self.track_uri,
+            "uris": self.list_uri if name.startswith("library.") else self.track_uri,
             "actor": self.did,
+            "actors": self.did,
             "did": self.did,
         }
+        if name == "library.getListsWithTrack":
+            known["uri"] = self.track_uri
         query: dict[str, str] = {}
         for parameter in method.parameters.declared:
-            if parameter.is_required:
+            # A list is named in one of several ways.
+            if parameter.is_required or (name == "library.getList" and parameter.name == "uri"):
                 value = known.get(parameter.name)
                 if value is None:
                     return None
@@ -123,7 +129,8 @@ def _track(track: TrackRow, state: State, namespace: str) -> str:
 
 
 def _method(name: str, method: Method, examples: Examples) -> str:
-    query = examples.query_of(name, method) if method.kind is MethodKind.QUERY else None
+    is_open = method.kind is MethodKind.QUERY and name not in examples.unlinked
+    query = examples.query_of(name, method) if is_open else None
     title = f"<code>{escape(name)}</code>"
     if query is not None:
         title = f'<a href="{_link(method.nsid, query)}">{title}</a>'

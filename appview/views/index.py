@@ -7,6 +7,7 @@ import orjson
 
 from appview.status_rows import RecordStatus, RepoStatus, Stats, Upstream
 from appview.views.formats import cid_text, instant_text, present
+from appview.visibility import LABELS, TABLE, Seen, Verdict, is_shown
 from appview.xrpc.call import Output
 
 SYNCHRONIZED: Final = "synchronized"
@@ -31,7 +32,7 @@ def record_status_view(uri: str, status: RecordStatus | None) -> Output:
         return {"uri": uri, "state": "pending", "cause": status.cause or status.sync_status}
     return present({
         "uri": uri,
-        "state": "rejected" if status.verdict == "rejected" else "indexed",
+        "state": _state(status),
         "reasons": _reasons(status),
         "cid": None if status.cid is None else cid_text(status.cid),
         "rev": status.rev,
@@ -46,7 +47,7 @@ def repo_status_view(did: str, status: RepoStatus | None) -> Output:
     indexed = [each for each in status.collections if each.accepted]
     return present({
         "did": did,
-        "state": status.sync_status,
+        "state": status.account_status or status.sync_status,
         "cause": status.cause,
         "rev": status.rev,
         "recordCounts": [{"collection": each.collection, "count": each.accepted} for each in indexed],
@@ -89,7 +90,28 @@ def lag_seconds(event_time: datetime | None, now: datetime) -> int | None:
 def _reasons(status: RecordStatus) -> list[dict[str, object]] | None:
     problems: list[dict[str, object]] = orjson.loads(status.problems) if status.problems else []
     severity = {"severity": "flag"} if status.verdict == "flagged" else {}
-    return [severity | problem for problem in problems] or None
+    reasons = [severity | problem for problem in problems]
+    if status.is_taken_down:
+        reasons.append({"path": "", "rule": "takedown", "message": "It was taken down here"})
+    for value in status.labels:
+        judged = LABELS.get(value)
+        if judged is not None and TABLE[judged][Seen.DISCOVERY] is Verdict.HIDDEN:
+            is_hidden = TABLE[judged][Seen.DIRECT] is Verdict.HIDDEN
+            reasons.append({
+                "path": "",
+                "rule": f"label:{value}",
+                "message": "Nobody is shown it" if is_hidden else "Feeds and searches leave it out",
+                **({} if is_hidden else {"severity": "flag"}),
+            })  # fmt: skip
+    return reasons or None
+
+
+def _state(status: RecordStatus) -> str:
+    if status.verdict in ("rejected", "deleted"):
+        return status.verdict
+    against = [LABELS[value] for value in status.labels if value in LABELS]
+    is_hidden = status.is_taken_down or not is_shown(against, Seen.DIRECT)
+    return "hidden" if is_hidden else "indexed"
 
 
 def _optional_instant(instant: datetime | None) -> str | None:

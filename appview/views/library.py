@@ -3,6 +3,7 @@
 from appview.rows import ListRow, State
 from appview.views.actor import profile_view_basic
 from appview.views.formats import blob_url, cid_text, instant_text, present, updated_at, verbatim
+from appview.views.labels import label_views
 from appview.xrpc.call import Output
 
 
@@ -12,13 +13,15 @@ def list_view_basic(row: ListRow, state: State) -> Output:
     return present({
         "uri": row.uri,
         "cid": cid_text(row.cid),
-        "creator": profile_view_basic(creator),
+        "creator": profile_view_basic(creator, state),
         "name": row.name,
         "purpose": row.purpose,
+        "slug": row.slug if row.purpose == "album" else None,
         "imageUrl": blob_url(creator.pds, creator.did, row.image_cid),
         "itemCount": row.item_count,
         "createdAt": row.created_at,
         "indexedAt": instant_text(row.indexed_at),
+        "labels": label_views((row.uri,), state),
     })  # fmt: skip
 
 

@@ -21,7 +21,7 @@ Output: TypeAlias = dict[str, object]
 class Call:
     """A method's name, its checked parameters and body, when it was called (UTC), and by whom.
 
-    `viewer_did` is proved, None for anonymous calls; `accepted_labelers` None asks for the defaults. `reply_headers`
+    `viewer_did` is proved, None for anonymous calls; `accepted_labelers` None asks for the defaults. `address` is the one that rate limits count by. `reply_headers`
     is for the handler to fill: they go with the answer, or the error.
     """
 
@@ -31,6 +31,7 @@ class Call:
     called_at: datetime
     viewer_did: DID | None = None
     accepted_labelers: AcceptedLabelers | None = None
+    address: str | None = None
     reply_headers: dict[str, str] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
@@ -67,7 +68,6 @@ class Call:
     def cursor(self, key: Key | None) -> str | None:
         """Return the cursor of the next page, None where there is none."""
         return None if key is None else encode_cursor(key, binding_of(self.nsid, self.parameters))
-
 
     def rest(self) -> Rest | None:
         """Return what is left of an order that was made for the asker, None for the first page.

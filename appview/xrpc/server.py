@@ -103,7 +103,7 @@ class XrpcServer:
         viewer_did = await self._viewer(request, nsid, is_procedure=not is_query)
         body = await read_input(request, route, self.body_limit_bytes)
         limit_headers = self.limit(request, nsid, viewer_did)
-        call = Call(nsid, parameters, body, self.clock(), viewer_did, labelers)
+        call = Call(nsid, parameters, body, self.clock(), viewer_did, labelers, self._address(request))
         try:
             output = await route.handler(call)
         except XrpcError as error:

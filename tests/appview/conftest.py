@@ -8,13 +8,23 @@ from typing import Any
 import asyncpg
 import pytest
 from postgres import PostgresForTests, postgres  # noqa: F401
-from running_appview import REPOSITORY, SETTINGS, Appview, Clock, CountingPool, SharedDatabase, StartAppview, within
+from running_appview import (
+    REPOSITORY,
+    SETTINGS,
+    Appview,
+    Clock,
+    CountingPool,
+    SharedDatabase,
+    StartAppview,
+    everybodys_key,
+    within,
+)
 from seeds import NAMESPACE, Seeds
 from xrpc_client import XrpcClient
 
 from appview.api.methods import METHODS
 from appview.app import create_app, pool_opener
-from appview.xrpc.signing_keys import ResolveKey, no_directory
+from appview.xrpc.signing_keys import ResolveKey
 from atprotocol.lexicon.catalog import Catalog
 from database.migrate import migrate
 
@@ -46,7 +56,7 @@ async def start_appview(database: SharedDatabase, catalog: Catalog) -> AsyncIter
     await database.empty()
     async with AsyncExitStack() as stack:
 
-        async def start(methods: Any = None, resolve_key: ResolveKey = no_directory, **settings: Any) -> Appview:
+        async def start(methods: Any = None, resolve_key: ResolveKey = everybodys_key, **settings: Any) -> Appview:
             pool, clock = CountingPool(database.pool), Clock()
 
             async def open_pool() -> Any:

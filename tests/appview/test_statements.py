@@ -1,59 +1,131 @@
-"""As many SQL statements for a hundred items as for one, with everything there that an answer can show."""
+"""An answer costs as many statements for a hundred items as for one, whoever asks; how many is written down here."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from running_appview import Appview, SharedDatabase
-from seeds import Seeds, Written, blob
+from seeds import NAMESPACE, Account, Seeds, Written, blob
 
 from appview import hydration, rows
+from atprotocol.lexicon.catalog import Catalog
+from atprotocol.lexicon.schema import MethodKind
 
-SIZES = (1, 50, 100)
+SIZES = (1, 20, 100)
+CROWD = 101
+
+
+@dataclass
+class Crowd:
+    """Artists with a track each, all by all: whoever can like, follow, feature, list or discuss somebody does."""
+
+    star: Account
+    fan: Account
+    tracks: list[Written]
+    lists: list[Written]
+    artists: list[Account]
 
 
 @pytest.fixture
-async def crowd(seeds: Seeds) -> list[Written]:
-    """A hundred tracks, each by another artist with profiles and a guest; the first is liked and discussed by all."""
-    guest, first = await seeds.account(), await seeds.account()
-    tracks: list[Written] = [await seeds.track(first, features=(guest,), tags=["a"])]
-    for number in range(100):
+async def crowd(seeds: Seeds) -> Crowd:
+    star, fan = await seeds.account(), await seeds.account()
+    tracks, lists, artists = [await seeds.track(star, features=(fan,), tags=["a"])], [], []
+    for number in range(CROWD):
         artist = await seeds.account()
         await seeds.profile(artist, displayName=f"Artist {number}", avatarBlob=blob("own", "image/png"))
         await seeds.profile(artist, source="bluesky", displayName="Other")
-        tracks.append(await seeds.track(artist, features=(first, guest), tags=["a"]))
-        await seeds.track(first, features=(artist,), tags=["b"])
-        await seeds.like(artist, tracks[0])
+        track = await seeds.track(artist, features=(star, fan), tags=["a"], title=f"Song {number}")
+        await seeds.track(star, features=(artist,), tags=[f"tag {number}"])
+        for liker, subject in ((artist, tracks[0]), (fan, track), (artist, track)):
+            await seeds.like(liker, subject)
         await seeds.comment(artist, tracks[0], updatedAt="2026-11-22T10:00:00Z")
-    return tracks
+        await seeds.follow(fan, artist)
+        await seeds.label("did:plc:labeler", track.uri, "!warn")
+        lists.append(await seeds.track_list(star, [*tracks, track], name=f"List {number}", listType="album"))
+        tracks.append(track)
+        artists.append(artist)
+    await seeds.like(fan, tracks[0])
+    await seeds.overlay(tracks[0], legacy_id=7)
+    await seeds.rank()
+    return Crowd(star, fan, tracks, lists, artists)
 
 
-def _requests(crowd: list[Written], size: int, listed: str) -> list[tuple[str, str, Any]]:
-    first, guest = crowd[0], crowd[0].account
-    return [
-        ("feed.getLatest", "tracks", {"limit": size}),
-        ("feed.getLatest", "tracks", {"limit": size, "tags": ["a"], "excludeTags": ["b"]}),
-        ("feed.getActorTracks", "tracks", {"limit": size, "actor": guest.did}),
-        ("feed.getActorTracks", "tracks", {"limit": size, "actor": guest.handle, "filter": "features"}),
-        ("feed.getActorTracks", "tracks", {"limit": size, "actor": guest.did, "filter": "all"}),
-        ("feed.getLikes", "likes", {"limit": size, "uri": first.uri}),
-        ("feed.getComments", "comments", {"limit": size, "uri": first.uri}),
-        ("feed.getComments", "comments", {"limit": size, "uri": first.uri, "sort": "recent"}),
-        ("library.getList", "items", {"limit": size, "uri": listed}),
-        ("feed.getTracks", "tracks", {"uris": [track.uri for track in crowd[: min(size, 50)]]}),
-    ]
+@dataclass(frozen=True)
+class Question:
+    """What is asked, under which name the items come, how many statements that costs, and one more for a viewer's likes."""
+
+    parameters: dict[str, Any]
+    items: str | None
+    cost: int
+    viewer_cost: int
 
 
-async def test_the_statements_are_the_same_for_any_number_of_items(appview: Appview, crowd: list[Written]) -> None:
-    listed = await appview.seeds.track_list(crowd[0].account, crowd)
-    sent: dict[int, list[list[str]]] = {}
-    for size in SIZES:
-        sent[size] = []
-        for name, items, parameters in _requests(crowd, size, listed.uri):
-            answer = await appview.client.answer(name, **parameters)
-            assert len(answer[items]) == (min(size, 50) if name == "feed.getTracks" else size), name
-            sent[size].append(await appview.statements_of(name, parameters))
-    assert sent[1] == sent[50] == sent[100]
-    assert all(2 <= len(statements) <= 8 for statements in sent[1])
+def questions(crowd: Crowd, size: int) -> dict[str, Question]:
+    """Return a question for every query; those that take no number of items are asked the same each time."""
+    star, fan, first = crowd.star.did, crowd.fan.did, crowd.tracks[0].uri
+    some = min(size, 25)
+    uris = [track.uri for track in crowd.tracks[: min(size, 50)]]
+    return {
+        # viewers cost one statement to find out who they are, and one for what they like
+        "feed.getLatest": Question({"limit": size}, "tracks", 5, 7),
+        "feed.getTagged": Question({"limit": size, "tag": "a"}, "tracks", 5, 7),
+        "feed.getHot": Question({"limit": size}, "tracks", 6, 8),
+        "feed.getTop": Question({"limit": size, "period": "year"}, "tracks", 6, 8),
+        "feed.getActorTracks": Question({"limit": size, "actor": star, "filter": "all"}, "tracks", 8, 10),
+        "feed.getActorLikes": Question({"limit": size, "actor": fan}, "tracks", 8, 10),
+        "feed.getTimeline": Question({"limit": size}, "tracks", 0, 7),
+        "feed.getForYou": Question({"limit": size}, "tracks", 0, 9),
+        "feed.getActivity": Question({"limit": size}, "activity", 8, 10),
+        "feed.getRelated": Question({"limit": min(size, 50), "uri": first}, "tracks", 10, 13),
+        "feed.getTracks": Question({"uris": uris}, "tracks", 5, 7),
+        "feed.getTrack": Question({"uri": first}, None, 9, 11),
+        "feed.getLikes": Question({"limit": size, "uri": first}, "likes", 9, 11),
+        "feed.getComments": Question({"limit": size, "uri": first}, "comments", 9, 11),
+        "feed.getPlayback": Question({"uri": first}, None, 5, 7),
+        "library.getList": Question({"limit": size, "uri": crowd.lists[-1].uri}, "items", 7, 9),
+        "library.getActorLists": Question({"limit": size, "actor": star}, "lists", 7, 8),
+        "library.getListsWithTrack": Question({"limit": size, "uri": first}, "lists", 9, 11),
+        "library.getLists": Question({"uris": [each.uri for each in crowd.lists[:some]]}, "lists", 4, 5),
+        "actor.getProfile": Question({"actor": star}, None, 4, 5),
+        "actor.getProfiles": Question({"actors": [each.did for each in crowd.artists[:some]]}, "profiles", 3, 4),
+        "index.getRecordStatus": Question({"uri": first}, None, 1, 2),
+        "index.getRepoStatus": Question({"did": star}, None, 2, 3),
+        "index.getStats": Question({}, None, 3, 4),
+        "index.resolveLegacyId": Question({"id": 7}, None, 6, 8),
+    }
+
+
+def test_every_query_is_asked(catalog: Catalog) -> None:
+    methods = [catalog.method(nsid) for nsid in catalog.method_nsids if nsid.startswith(f"{NAMESPACE}.")]
+    queries = {method.nsid.removeprefix(f"{NAMESPACE}.") for method in methods if method.kind is MethodKind.QUERY}
+    nobody = Account(0, "", "")
+    nothing = Written(0, "", nobody, "", {}, None)  # type: ignore[arg-type]
+    assert set(questions(Crowd(nobody, nobody, [nothing], [nothing], []), 1)) == queries
+
+
+async def test_the_statements_are_the_same_for_any_number_of_items(appview: Appview, crowd: Crowd) -> None:
+    for viewer in (None, crowd.fan):
+        sent: dict[str, list[str]] = {}
+        for size in SIZES:
+            for name, question in questions(crowd, size).items():
+                cost = question.cost if viewer is None else question.viewer_cost
+                if not cost:
+                    continue
+                # The first answer may find out more than those after it: whose key signs.
+                await appview.statements_of(name, question.parameters, viewer)
+                statements = await appview.statements_of(name, question.parameters, viewer)
+                if name == "feed.getActivity":
+                    # Of a kind that is not on the page nothing is loaded.
+                    assert len(statements) <= cost, viewer
+                else:
+                    assert sent.setdefault(name, statements) == statements, name
+                    assert len(statements) == cost, (name, viewer)
+                if question.items is not None:
+                    headers = {} if viewer is None else appview.signed_in(viewer, name)
+                    answer = (await appview.client.get(name, question.parameters, headers=headers)).json()
+                    asked = question.parameters
+                    expected = asked.get("limit") or max(len(value) for value in asked.values())
+                    assert len(answer[question.items]) == expected, name
 
 
 async def test_the_page_about_one_track_costs_the_same_however_many_lists_have_it(appview: Appview) -> None:
@@ -83,6 +155,7 @@ async def test_a_profile_costs_the_same_whatever_it_counts(appview: Appview) -> 
         (hydration._COMMENTS, rows.CommentRow),
         (hydration._LISTS, rows.ListRow),
         (hydration._ACTORS, rows.ActorRow),
+        (hydration._LABELS, rows.LabelRow),
     ],
 )
 async def test_the_columns_of_a_statement_are_the_fields_of_its_row_in_order(

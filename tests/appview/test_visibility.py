@@ -11,13 +11,29 @@ from urllib.parse import quote
 import httpx
 import pytest
 from running_appview import Appview
-from seeds import Account, Seeds, Written, blob
+from seeds import NOW, Account, Seeds, Written, blob
 
-from appview.rows import ActorRow, State
-from appview.visibility import SHOWN_IN, Reason, Seen, is_shown, reasons_against_account, shown_actor
+from appview.rows import ActorRow, LabelRow, State
+from appview.viewer import Asker, Viewer
+from appview.visibility import (
+    LABELS,
+    TABLE,
+    UNWANTED_TAGS,
+    Reason,
+    Seen,
+    SqlRules,
+    Verdict,
+    is_shown,
+    reasons_against_account,
+    shown_actor,
+    verdict_on,
+)
 from atprotocol.lexicon.catalog import Catalog
 
 KEY = "3zzzzzzzzzzzz"
+LABELER = "did:plc:labelerlabelerlabelerla"
+# What only one who is signed in is answered.
+VIEWERS_ONLY = ("feed.getTimeline", "feed.getForYou")
 
 
 @dataclass
@@ -26,6 +42,7 @@ class World:
 
     secret: Account
     host: Account
+    fan: Account
     track: Written
     like: Written
     comment: Written
@@ -38,23 +55,45 @@ class World:
 
 @pytest.fixture
 async def world(seeds: Seeds) -> World:
-    secret, host = await seeds.account(handle="secret-handle.example.com"), await seeds.account()
+    secret, host, fan = await seeds.account(handle="secret-handle.example.com"), await seeds.account(), await seeds.account()  # fmt: skip
     profile = await seeds.profile(
         secret, displayName="secret-name", bio="secret-bio", avatarBlob=blob("secret", "image/png")
     )
     track = await seeds.track(secret, title="secret-track", tags=["shared"])
-    host_track = await seeds.track(host, features=(secret,), tags=["shared"])
+    host_track = await seeds.track(host, features=(secret,), tags=["shared"], title="host track")
     like = await seeds.like(secret, host_track)
     comment = await seeds.comment(secret, host_track, text="secret-comment")
     host_comment = await seeds.comment(host, track, text="host comment")
     await seeds.like(host, track)
     host_list = await seeds.track_list(host, [track, host_track], name="host list", listType="album")
-    playlist = await seeds.track_list(secret, [host_track, track], name="secret-list")
-    return World(secret, host, track, like, comment, playlist, profile, host_track, host_list, host_comment)
+    playlist = await seeds.track_list(secret, [host_track, track], name="secret-list", listType="album")
+    # The fan follows both; the host likes what the fan likes, and the secret track besides.
+    other = await seeds.track(host, title="other track")
+    for liker, subject in ((fan, other), (host, other), (secret, track), (secret, other)):
+        await seeds.like(liker, subject)
+    for artist in (secret, host):
+        await seeds.follow(fan, artist)
+    await seeds.overlay(track, legacy_id=7)
+    for subject in (track, host_track):
+        await seeds.execute("INSERT INTO plyr.plays (subject, played_at) VALUES ($1, $2)", subject.uri, NOW)
+        await seeds.execute("INSERT INTO plyr.play_counters VALUES ($1, 1)", subject.uri)
+    await seeds.rank()
+    return World(secret, host, fan, track, like, comment, playlist, profile, host_track, host_list, host_comment)
 
 
 REQUESTS: dict[str, Callable[[World], list[dict[str, Any]]]] = {
     "feed.getLatest": lambda world: [{}, {"tags": "shared"}, {"limit": 1}],
+    "feed.getTagged": lambda world: [{"tag": "shared"}],
+    "feed.getHot": lambda world: [{}],
+    "feed.getTop": lambda world: [
+        {"period": period, "by": by} for period in ("day", "week", "month", "year", "all") for by in ("likes", "plays")
+    ],
+    "feed.getTimeline": lambda world: [{}],
+    "feed.getForYou": lambda world: [{}],
+    "feed.getActivity": lambda world: [{}, {"actor": world.secret.did}, {"actor": world.host.did}, {"types": "like"}],
+    "feed.getRelated": lambda world: [{"uri": world.track.uri}, {"uri": world.host_track.uri}],
+    "feed.getPlayback": lambda world: [{"uri": world.track.uri}],
+    "feed.recordPlay": lambda world: [{"uri": world.track.uri, "idempotencyKey": "abcdefgh"}],
     "feed.getTrack": lambda world: [{"uri": world.track.uri}, {"uri": world.host_track.uri}],
     "feed.getTracks": lambda world: [{"uris": [world.track.uri, world.host_track.uri]}],
     "feed.getActorTracks": lambda world: [
@@ -62,19 +101,31 @@ REQUESTS: dict[str, Callable[[World], list[dict[str, Any]]]] = {
         for actor in (world.secret.did, world.secret.handle, world.host.did)
         for which in ("tracks", "features", "all")
     ],
+    "feed.getActorLikes": lambda world: [{"actor": each.did} for each in (world.secret, world.host, world.fan)],
     "feed.getLikes": lambda world: [{"uri": world.track.uri}, {"uri": world.host_track.uri}],
     "feed.getComments": lambda world: [
         {"uri": uri, "sort": sort} for uri in (world.track.uri, world.host_track.uri) for sort in ("timestamp", "recent")
     ],
     "actor.getProfile": lambda world: [{"actor": world.secret.did}, {"actor": world.secret.handle}, {"actor": world.host.did}],
-    "library.getList": lambda world: [{"uri": world.playlist.uri}, {"uri": world.host_list.uri}],
+    "actor.getProfiles": lambda world: [{"actors": [world.secret.did, world.host.did]}],
+    "library.getList": lambda world: [
+        {"uri": world.playlist.uri},
+        {"uri": world.host_list.uri},
+        {"actor": world.secret.did, "slug": "secret-list"},
+    ],
+    "library.getLists": lambda world: [{"uris": [world.playlist.uri, world.host_list.uri]}],
+    "library.getActorLists": lambda world: [{"actor": world.secret.did}, {"actor": world.host.did, "purpose": "album"}],
+    "library.getListsWithTrack": lambda world: [{"uri": world.track.uri}, {"uri": world.host_track.uri}],
     "index.getRecordStatus": lambda world: [
         {"uri": written.uri} for written in (world.track, world.like, world.comment, world.playlist, world.profile)
     ],
     "index.getRepoStatus": lambda world: [{"did": world.secret.did}],
     "index.getStats": lambda world: [{}],
     "index.requestSync": lambda world: [{"did": world.secret.did}],
+    "index.resolveLegacyId": lambda world: [{"id": 7}],
 }  # fmt: skip
+# These repeat what they are asked for, or answer in numbers.
+WORDLESS = ("feed.getPlayback", "feed.recordPlay", "index.")
 
 Hide = Callable[[Seeds, World], Awaitable[None]]
 
@@ -94,27 +145,42 @@ async def _take_account_down(seeds: Seeds, world: World) -> None:
     await seeds.take_down(world.secret.did)
 
 
+def _label(value: str, src: str | None = LABELER) -> Hide:
+    async def hide(seeds: Seeds, world: World) -> None:
+        await seeds.label(src or world.secret.did, world.secret.did, value)
+
+    return hide
+
+
 ACCOUNT_HIDDEN: dict[str, Hide] = {
     "inactive": _repo("active = false, upstream_status = 'deactivated'"),
     "taken down by the indexer": _repo("takendown = true"),
     "taken down": _take_account_down,
     "unknown": _forget,
+    "labelled takedown": _label("!takedown"),
+    "labelled suspended": _label("!suspend"),
 }
+# To whoever is not signed in.
+HIDDEN_FROM_STRANGERS = {**ACCOUNT_HIDDEN, "for members": _label("!no-unauthenticated", None)}
 RECORDS = {"track": "secret-track", "comment": "secret-comment", "playlist": "secret-list", "profile": "secret-name"}
 
 
-async def _ask(appview: Appview, name: str, parameters: dict[str, Any]) -> httpx.Response:
-    if name == "index.requestSync":
-        return await appview.client.post(name, parameters)
-    return await appview.client.get(name, parameters)
+async def _ask(
+    appview: Appview, name: str, parameters: dict[str, Any], viewer: Account | None = None
+) -> httpx.Response:
+    headers = {} if viewer is None else appview.signed_in(viewer, name)
+    if name in ("index.requestSync", "feed.recordPlay"):
+        return await appview.client.post(name, parameters, headers=headers)
+    return await appview.client.get(name, parameters, headers=headers)
 
 
-async def _everything(appview: Appview, world: World) -> dict[str, bytes]:
-    answers = {
-        f"{name} {parameters}": (await _ask(appview, name, parameters)).content
-        for name, requests in REQUESTS.items()
-        for parameters in requests(world)
-    }
+async def _everything(appview: Appview, world: World, viewer: Account | None = None) -> dict[str, bytes]:
+    """Return the bytes of every answer; what only viewers are answered, the fan asks for."""
+    answers = {}
+    for name, requests in REQUESTS.items():
+        for parameters in requests(world):
+            asker = viewer or (world.fan if name in VIEWERS_ONLY else None)
+            answers[f"{name} {parameters}"] = (await _ask(appview, name, parameters, asker)).content
     return answers | {"/": (await appview.client.request("GET", "/")).content}
 
 
@@ -125,23 +191,20 @@ def test_every_method_of_the_lexicons_is_asked(catalog: Catalog) -> None:
 async def test_before_anything_is_hidden_the_words_are_there(appview: Appview, world: World) -> None:
     answers = await _everything(appview, world)
     for name in REQUESTS:
-        shows_words = name not in (
-            "index.getRecordStatus",
-            "index.getRepoStatus",
-            "index.getStats",
-            "index.requestSync",
-        )
-        assert any(b"secret-" in content for asked, content in answers.items() if asked.startswith(name)) is shows_words
+        shows_words = not name.startswith(WORDLESS)
+        found = any(b"secret-" in content for asked, content in answers.items() if asked.startswith(f"{name} "))
+        assert found is shows_words, name
     assert b"secret-track" in answers["/"]
-    assert quote(world.playlist.uri, safe="").encode() in answers["/"]
 
 
-@pytest.mark.parametrize("how", ACCOUNT_HIDDEN)
+@pytest.mark.parametrize("how", HIDDEN_FROM_STRANGERS)
 async def test_nothing_of_a_hidden_account_is_shown_anywhere(appview: Appview, world: World, how: str) -> None:
-    await ACCOUNT_HIDDEN[how](appview.seeds, world)
+    await HIDDEN_FROM_STRANGERS[how](appview.seeds, world)
     answers = await _everything(appview, world)
     assert quote(world.secret.did, safe="").encode() not in answers["/"]
     for asked, content in answers.items():
+        if how == "for members" and asked.startswith(VIEWERS_ONLY):
+            continue
         # A handle that was asked for is no answer; a record that refers to the account is passed on verbatim.
         assert b"secret-" not in content, asked
     [track] = (await appview.client.answer("feed.getTracks", uris=[world.host_track.uri]))["tracks"]
@@ -150,34 +213,54 @@ async def test_nothing_of_a_hidden_account_is_shown_anywhere(appview: Appview, w
         assert (await appview.client.answer(name, uri=world.host_track.uri))[items] == []
 
 
-@pytest.mark.parametrize("how", ACCOUNT_HIDDEN)
+async def test_members_are_shown_who_does_not_want_to_be_shown_to_strangers(appview: Appview, world: World) -> None:
+    await HIDDEN_FROM_STRANGERS["for members"](appview.seeds, world)
+    answers = await _everything(appview, world, world.fan)
+    for name in REQUESTS:
+        if not name.startswith(WORDLESS):
+            assert any(b"secret-" in content for asked, content in answers.items() if asked.startswith(f"{name} ")), (
+                name
+            )
+
+
+@pytest.mark.parametrize("how", HIDDEN_FROM_STRANGERS)
 async def test_a_hidden_account_answers_with_the_bytes_of_a_missing_one(
     appview: Appview, world: World, how: str
 ) -> None:
-    await ACCOUNT_HIDDEN[how](appview.seeds, world)
+    await HIDDEN_FROM_STRANGERS[how](appview.seeds, world)
     missing = "did:plc:" + "7" * 24
-    targeted = (
-        ("feed.getTrack", {"uri": world.track.uri}),
-        ("feed.getTracks", {"uris": [world.track.uri]}),
-        ("feed.getActorTracks", {"actor": world.secret.did}),
-        ("feed.getLikes", {"uri": world.track.uri}),
-        ("feed.getComments", {"uri": world.track.uri}),
-        ("actor.getProfile", {"actor": world.secret.did}),
-        ("library.getList", {"uri": world.playlist.uri}),
-        ("index.getRecordStatus", {"uri": world.track.uri}),
-        ("index.getRepoStatus", {"did": world.secret.did}),
-        ("index.requestSync", {"did": world.secret.did}),
-    )
+    targeted = [
+        (name, parameters)
+        for name, requests in REQUESTS.items()
+        if name not in VIEWERS_ONLY
+        for parameters in requests(world)
+        if any(world.secret.did in str(value) for value in parameters.values())
+    ]
+    assert len(targeted) > 20
     for name, parameters in targeted:
+        if name in ("feed.getTracks", "library.getLists", "actor.getProfiles"):
+            key = next(iter(parameters))
+            parameters = {key: parameters[key][:1]}
         other = {key: [each.replace(world.secret.did, missing) for each in value] if isinstance(value, list) else value.replace(world.secret.did, missing) for key, value in parameters.items()}  # fmt: skip
         hidden, absent = await _ask(appview, name, parameters), await _ask(appview, name, other)
         assert hidden.status_code == absent.status_code, name
         assert hidden.content.replace(world.secret.did.encode(), missing.encode()) == absent.content, name
 
 
+@pytest.mark.parametrize(
+    "how", ["taken down", *(value for value in LABELS if LABELS[value] is Reason.LABELLED_TAKEDOWN)]
+)
 @pytest.mark.parametrize("kind", RECORDS)
-async def test_a_record_that_is_taken_down_is_shown_nowhere(appview: Appview, world: World, kind: str) -> None:
-    await appview.seeds.take_down(getattr(world, kind).uri)
+async def test_a_record_that_is_taken_down_is_shown_nowhere(
+    appview: Appview, world: World, kind: str, how: str
+) -> None:
+    uri = getattr(world, kind).uri
+    if how == "taken down":
+        await appview.seeds.take_down(uri)
+    elif kind != "profile":
+        await appview.seeds.label(LABELER, uri, how)
+    else:
+        return
     answers = await _everything(appview, world)
     for asked, content in answers.items():
         assert RECORDS[kind].encode() not in content, asked
@@ -187,7 +270,10 @@ async def test_a_record_that_is_taken_down_is_shown_nowhere(appview: Appview, wo
 
 async def test_a_like_that_is_taken_down_is_not_shown(appview: Appview, world: World) -> None:
     await appview.seeds.take_down(world.like.uri)
-    assert (await appview.client.answer("feed.getLikes", uri=world.host_track.uri))["likes"] == []
+    likes = (await appview.client.answer("feed.getLikes", uri=world.host_track.uri))["likes"]
+    assert world.like.uri not in [like["uri"] for like in likes]
+    events = (await appview.client.answer("feed.getActivity", actor=world.secret.did))["activity"]
+    assert world.like.uri not in [event["uri"] for event in events]
 
 
 @pytest.mark.parametrize("sync_status", ["synchronized", "desynchronized"])
@@ -201,6 +287,9 @@ async def test_a_record_that_is_taken_down_answers_with_the_bytes_of_a_missing_o
         ("feed.getTrack", world.track),
         ("feed.getLikes", world.track),
         ("feed.getComments", world.track),
+        ("feed.getRelated", world.track),
+        ("feed.getPlayback", world.track),
+        ("library.getListsWithTrack", world.track),
         ("library.getList", world.playlist),
         ("index.getRecordStatus", world.track),
         ("index.getRecordStatus", world.playlist),
@@ -211,18 +300,134 @@ async def test_a_record_that_is_taken_down_answers_with_the_bytes_of_a_missing_o
         assert hidden.content.replace(written.uri.encode(), missing.encode()) == absent.content, name
 
 
-async def test_an_unlisted_track_answers_only_to_its_address(appview: Appview, world: World) -> None:
-    await appview.seeds.execute("UPDATE network.tracks SET visibility = 'unlisted' WHERE uri_id = $1", world.track.uri_id)  # fmt: skip
-    for asked, content in (await _everything(appview, world)).items():
-        is_direct = asked.startswith(("feed.getTrack ", "feed.getTracks ", "library.getList "))
-        if asked.startswith(("feed.getLatest", "feed.getActorTracks", "/")):
-            assert b"secret-track" not in content, asked
-        elif is_direct and world.track.uri in asked:
-            assert b"secret-track" in content, asked
+# Where a track is come across, by how it is come across. What is not named here shows it only in another's place.
+DISCOVERY = ("feed.getLatest", "feed.getTagged", "feed.getHot", "feed.getTop", "feed.getForYou", "feed.getActivity", "feed.getRelated", "/")  # fmt: skip
+LISTING = ("feed.getActorTracks", "feed.getActorLikes", "feed.getTimeline")
+DIRECT = ("feed.getTrack ", "feed.getTracks", "library.getList ")
+
+
+async def _assert_seen_as(appview: Appview, world: World, reason: Reason) -> None:
+    """Check every answer that holds tracks against the table."""
+    answers = await _everything(appview, world)
+    for contexts, seen in ((DISCOVERY, Seen.DISCOVERY), (LISTING, Seen.LISTING), (DIRECT, Seen.DIRECT)):
+        is_hidden = TABLE[reason][seen] is Verdict.HIDDEN
+        for name in contexts:
+            found = any(b"secret-track" in content for asked, content in answers.items() if asked.startswith(name))
+            assert found is not is_hidden, (name, reason)
+            if found and TABLE[reason][seen] is Verdict.FLAGGED:
+                shown = [content for asked, content in answers.items() if asked.startswith(name) and b"secret-track" in content]  # fmt: skip
+                assert all(b'"val":' in content for content in shown) or name == "/", (name, reason)
+
+
+@pytest.mark.parametrize("value", LABELS)
+async def test_a_labelled_track_is_seen_as_the_table_says(appview: Appview, world: World, value: str) -> None:
+    await appview.seeds.label(LABELER, world.track.uri, value)
+    reason = LABELS[value]
+    if reason is not Reason.MEMBERS_ONLY:
+        await _assert_seen_as(appview, world, reason)
+    else:
+        answers = await _everything(appview, world)
+        assert all(
+            b"secret-track" not in content for asked, content in answers.items() if not asked.startswith(VIEWERS_ONLY)
+        )
+
+
+@pytest.mark.parametrize("tag", UNWANTED_TAGS)
+async def test_a_track_with_an_unwanted_tag_is_come_across_by_whoever_asks_for_the_tag(
+    appview: Appview, world: World, tag: str
+) -> None:
+    statement = "UPDATE network.tracks SET tags = $2 WHERE uri_id = $1"
+    await appview.seeds.execute(statement, world.track.uri_id, ["shared", tag])
+    await _assert_seen_as(appview, world, Reason.UNWANTED_TAG)
+    for name, parameters in (
+        ("feed.getTagged", {"tag": tag}),
+        ("feed.getLatest", {"tags": tag}),
+        ("feed.getLatest", {"excludeTags": "none of these"}),
+    ):
+        assert b"secret-track" in (await appview.client.get(name, parameters)).content
+
+
+@pytest.mark.parametrize("how", ["record", "overlay"])
+async def test_an_unlisted_track_answers_only_to_its_address(appview: Appview, world: World, how: str) -> None:
+    if how == "record":
+        await appview.seeds.execute("UPDATE network.tracks SET visibility = 'unlisted' WHERE uri_id = $1", world.track.uri_id)  # fmt: skip
+    else:
+        await appview.seeds.execute("UPDATE plyr.track_overlays SET visibility = 'unlisted'")
+    await _assert_seen_as(appview, world, Reason.UNLISTED)
     items = (await appview.client.answer("library.getList", uri=world.host_list.uri))["items"]
     assert items[0]["track"]["visibility"] == "unlisted"
-    assert len((await appview.client.answer("feed.getLikes", uri=world.track.uri))["likes"]) == 1
+    assert len((await appview.client.answer("feed.getLikes", uri=world.track.uri))["likes"]) == 2
     assert len((await appview.client.answer("feed.getComments", uri=world.track.uri))["comments"]) == 1
+
+
+async def test_what_the_record_says_goes_before_an_overlay(appview: Appview, world: World) -> None:
+    await appview.seeds.execute("UPDATE plyr.track_overlays SET visibility = 'unlisted'")
+    await appview.seeds.execute("UPDATE network.tracks SET says_visibility = true")
+    assert b"secret-track" in (await appview.client.get("feed.getLatest")).content
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"negated": True},
+        {"expires_at": NOW.replace(year=2020)},
+        {"cid": b"\x01\x71\x12\x20" + b"x" * 32},
+    ],
+)
+async def test_a_label_that_does_not_hold_hides_nothing_and_is_not_told(
+    appview: Appview, world: World, fields: dict[str, Any]
+) -> None:
+    await appview.seeds.label(LABELER, world.track.uri, "!takedown", **fields)
+    answers = await _everything(appview, world)
+    assert b"secret-track" in answers["feed.getLatest {}"]
+    assert all(b"!takedown" not in content for content in answers.values())
+
+
+async def test_a_label_of_the_version_that_is_there_holds(appview: Appview, world: World) -> None:
+    [cid] = await appview.seeds.connection.fetchrow("SELECT cid FROM network.records WHERE uri_id = $1", world.track.uri_id)  # fmt: skip
+    await appview.seeds.label(LABELER, world.track.uri, "!hide", cid=cid)
+    assert b"secret-track" not in (await appview.client.get("feed.getLatest")).content
+    [label] = (await appview.client.answer("feed.getTrack", uri=world.track.uri))["labels"]
+    assert (label["val"], label["cid"]) == ("!hide", world.track.cid)
+
+
+async def test_an_owner_sees_their_own_and_why_others_do_not(appview: Appview, world: World) -> None:
+    await appview.seeds.label(world.secret.did, world.track.uri, "!no-unauthenticated")
+    await appview.seeds.label(LABELER, world.track.uri, "copyright-violation")
+    asked = {"uri": world.track.uri}
+    assert b"secret-track" in (await _ask(appview, "feed.getTrack", asked, world.secret)).content
+    status = (await _ask(appview, "index.getRecordStatus", asked, world.secret)).json()
+    assert status["state"] == "hidden"
+    assert [reason["rule"] for reason in status["reasons"]] == [
+        "label:!no-unauthenticated",
+        "label:copyright-violation",
+    ]
+    assert (await _ask(appview, "index.getRecordStatus", asked)).json()["state"] == "unknown"
+    await appview.seeds.take_down(world.track.uri)
+    status = (await _ask(appview, "index.getRecordStatus", asked, world.secret)).json()
+    assert "takedown" in [reason["rule"] for reason in status["reasons"]]
+    assert (await _ask(appview, "feed.getTrack", asked, world.secret)).json()["error"] == "TrackNotFound"
+    await appview.seeds.delete(world.track)
+    assert (await _ask(appview, "index.getRecordStatus", asked, world.secret)).json()["state"] == "deleted"
+    assert (await _ask(appview, "index.getRecordStatus", asked, world.fan)).json()["state"] == "unknown"
+
+
+async def test_an_owner_is_told_the_state_of_a_hidden_account(appview: Appview, world: World) -> None:
+    await ACCOUNT_HIDDEN["inactive"](appview.seeds, world)
+    asked = {"did": world.secret.did}
+    assert (await _ask(appview, "index.getRepoStatus", asked, world.secret)).json()["state"] == "deactivated"
+    assert (await _ask(appview, "index.getRepoStatus", asked, world.fan)).json() == {**asked, "state": "unknown"}
+
+
+async def test_the_labels_of_those_labelers_are_told_that_are_asked_for(appview: Appview, world: World) -> None:
+    other = "did:plc:otherotherotherotherothe"
+    for src in (LABELER, other, world.secret.did):
+        await appview.seeds.label(src, world.track.uri, "spoken-word")
+    told = {None: {LABELER, other, world.secret.did}, "": {world.secret.did}, LABELER: {LABELER, world.secret.did}}
+    for header, expected in told.items():
+        headers = {} if header is None else {"atproto-accept-labelers": header}
+        track = (await appview.client.get("feed.getTrack", {"uri": world.track.uri}, headers=headers)).json()
+        assert {label["src"] for label in track["labels"]} == expected
 
 
 async def test_a_page_is_filled_with_what_is_shown_before_it_ends(appview: Appview) -> None:
@@ -234,9 +439,14 @@ async def test_a_page_is_filled_with_what_is_shown_before_it_ends(appview: Appvi
         await seeds.track(hidden)
         await seeds.track(seen, visibility="unlisted")
         await seeds.take_down((await seeds.track(seen)).uri)
+        await seeds.label(LABELER, (await seeds.track(seen)).uri, "!hide")
+        await seeds.overlay(await seeds.track(seen), visibility="unlisted")
+        await seeds.track(seen, tags=["ai"])
     await seeds.take_down(hidden.did)
-    pages = await appview.client.pages("feed.getLatest", "tracks", 2)
-    assert [[view["uri"] for view in page] for page in pages] == [[shown[2].uri, shown[1].uri], [shown[0].uri]]
+    await seeds.rank()
+    for name in ("feed.getLatest", "feed.getHot"):
+        pages = await appview.client.pages(name, "tracks", 2)
+        assert [[view["uri"] for view in page] for page in pages] == [[shown[2].uri, shown[1].uri], [shown[0].uri]]
 
 
 @pytest.mark.parametrize(("method", "items"), [("feed.getLikes", "likes"), ("feed.getComments", "comments")])
@@ -268,26 +478,55 @@ async def test_of_the_lists_with_a_track_those_that_are_shown_are_told(appview: 
 
 
 ACTOR = ActorRow(1, "did:plc:a", None, None, True, False, None, None, None, None, None)
+STATE = State()
 
 
 @pytest.mark.parametrize("seen", Seen)
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_counts_in_its_contexts(reason: Reason, seen: Seen) -> None:
-    assert is_shown([reason], seen) == (seen in SHOWN_IN[reason])
+    assert verdict_on([reason], seen) is TABLE[reason][seen]
+    assert is_shown([reason], seen) == (TABLE[reason][seen] is not Verdict.HIDDEN)
     assert is_shown([], seen)
     assert not is_shown([reason, Reason.ACCOUNT_TAKEN_DOWN], seen)
+    assert verdict_on([reason, Reason.RECORD_TAKEN_DOWN], seen) is Verdict.HIDDEN
 
 
-def test_an_unlisted_track_is_the_only_thing_that_is_shown_to_some() -> None:
-    assert {reason for reason, contexts in SHOWN_IN.items() if contexts} == {Reason.UNLISTED}
-    assert set(SHOWN_IN) == set(Reason)
+def test_the_table_has_a_verdict_for_everything() -> None:
+    assert set(TABLE) == set(Reason)
+    assert all(set(row) == set(Seen) for row in TABLE.values())
+    # Whoever asks by name sees what is merely kept out of feeds; nobody sees less for being closer to it.
+    order = [Verdict.SHOWN, Verdict.FLAGGED, Verdict.HIDDEN]
+    for row in TABLE.values():
+        strictness = [order.index(row[seen]) for seen in (Seen.OWN, Seen.DIRECT, Seen.LISTING, Seen.DISCOVERY)]
+        assert strictness == sorted(strictness)
+
+
+@pytest.mark.parametrize("is_anonymous", [True, False])
+@pytest.mark.parametrize("seen", [Seen.DISCOVERY, Seen.LISTING, Seen.DIRECT])
+async def test_sql_and_table_say_the_same(appview: Appview, world: World, seen: Seen, is_anonymous: bool) -> None:
+    rules = SqlRules(seen, is_anonymous)
+    statement = f"""
+        SELECT {rules.track("t", "r", "a.did")}
+        FROM network.tracks t JOIN network.repos r USING (actor_id) JOIN network.actors a USING (actor_id)
+        WHERE t.uri_id = $1
+    """
+    asker = Asker(None if is_anonymous else Viewer(world.fan.did, world.fan.actor_id, None))
+    for value, reason in LABELS.items():
+        await appview.seeds.label(LABELER, world.track.uri, value)
+        by_sql = await appview.seeds.connection.fetchval(statement, world.track.uri_id)
+        counts = is_anonymous or reason is not Reason.MEMBERS_ONLY
+        by_table = is_shown([reason] if counts else [], seen)
+        label = LabelRow("did:plc:a", LABELER, value, b"", "", None)
+        state = State(asker, labels={"did:plc:a": [label]})
+        assert by_sql is by_table is is_shown(reasons_against_account(ACTOR, state), seen), value
+        await appview.seeds.execute("DELETE FROM network.labels")
 
 
 def test_an_account_is_judged_by_its_facts() -> None:
-    assert list(reasons_against_account(ACTOR)) == []
-    assert list(reasons_against_account(None)) == [Reason.ACCOUNT_UNKNOWN]
-    hidden = ActorRow(1, "did:plc:a", None, None, False, True, None, None, None, None, None)
-    assert list(reasons_against_account(hidden)) == [Reason.ACCOUNT_NOT_VISIBLE, Reason.ACCOUNT_TAKEN_DOWN]
+    assert list(reasons_against_account(ACTOR, STATE)) == []
+    assert list(reasons_against_account(None, STATE)) == [Reason.ACCOUNT_UNKNOWN]
+    hidden = ACTOR._replace(is_visible=False, is_taken_down=True)
+    assert list(reasons_against_account(hidden, STATE)) == [Reason.ACCOUNT_NOT_VISIBLE, Reason.ACCOUNT_TAKEN_DOWN]
     assert shown_actor(1, State(actors={1: ACTOR})) is ACTOR
     assert shown_actor(1, State(actors={1: hidden})) is None
     assert shown_actor(2, State(actors={1: ACTOR})) is None

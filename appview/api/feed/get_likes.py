@@ -1,7 +1,7 @@
 """feed.getLikes: who likes a track."""
 
-from appview import feeds
 from appview.api.feed.subject import subject_track
+from appview.feeds import reactions
 from appview.hydration import hydrate
 from appview.service import Context
 from appview.views.feed import like_view
@@ -14,8 +14,8 @@ async def get_likes(context: Context) -> Output:
     """Return a page of the likes of a track, newest first."""
     call, after = context.call, context.call.after()
     track = await subject_track(context)
-    page = await feeds.likes(context.connection, track.uri_id, call.integer("limit"), after)
-    state = await hydrate(context.connection, context.settings.namespace, likes=page.uri_ids)
+    page = await reactions.likes(context.connection, context.asker, track.uri_id, call.integer("limit"), after)
+    state = await hydrate(context.connection, context.settings.namespace, context.asker, likes=page.uri_ids)
     likes = shown(state.likes, page.uri_ids, state, Seen.LISTING)
     views = [like_view(like, state) for like in likes]
     return present({"uri": track.uri, "cursor": call.cursor(page.last), "likes": views})

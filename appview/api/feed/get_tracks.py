@@ -13,7 +13,7 @@ async def get_tracks(context: Context) -> Output:
     uris, settings = context.call.texts("uris"), context.settings
     uri_ids = await uri_ids_of(context.connection, uris)
     known = list({uri_id: None for uri_id in uri_ids if uri_id is not None})
-    state = await hydrate(context.connection, settings.namespace, tracks=known)
+    state = await hydrate(context.connection, settings.namespace, context.asker, tracks=known)
     kind = {"$type": settings.nsid("feed.defs#trackView")}
     views = {track.uri_id: kind | track_view(track, state) for track in shown(state.tracks, known, state, Seen.DIRECT)}
     missing = settings.nsid("feed.defs#notFoundTrack")

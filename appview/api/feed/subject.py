@@ -1,9 +1,9 @@
-"""The track that likes and comments are asked for."""
+"""The track that a method is asked about."""
 
 from appview.api.not_found import TRACK_NOT_FOUND, not_found
 from appview.hydration import hydrate
 from appview.lookup import uri_id_of
-from appview.rows import TrackRow
+from appview.rows import State, TrackRow
 from appview.service import Context
 from appview.visibility import Seen, shown
 
@@ -13,10 +13,15 @@ async def subject_track(context: Context) -> TrackRow:
 
     Raises XrpcError when it is not there, or hidden.
     """
+    return (await subject_track_of(context))[0]
+
+
+async def subject_track_of(context: Context) -> tuple[TrackRow, State]:
+    """Return the same, and what was loaded with it."""
     uri_id = await uri_id_of(context.connection, context.call.text("uri"))
     uri_ids = [] if uri_id is None else [uri_id]
-    state = await hydrate(context.connection, context.settings.namespace, tracks=uri_ids)
+    state = await hydrate(context.connection, context.settings.namespace, context.asker, tracks=uri_ids)
     tracks = shown(state.tracks, uri_ids, state, Seen.DIRECT)
     if not tracks:
         raise not_found(TRACK_NOT_FOUND)
-    return tracks[0]
+    return tracks[0], state

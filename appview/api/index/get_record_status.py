@@ -13,5 +13,5 @@ async def get_record_status(context: Context) -> Output:
     text = context.call.text("uri")
     uri = parse_at_uri(text)
     did = await did_of(context.connection, uri.authority)
-    status = None if did is None else await record_status(context.connection, did, path_of(uri))
+    status = None if did is None else await record_status(context.connection, context.asker, did, path_of(uri))
     return record_status_view(text, status)

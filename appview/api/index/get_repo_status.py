@@ -9,4 +9,4 @@ from appview.xrpc.call import Output
 async def get_repo_status(context: Context) -> Output:
     """Return the state of a repository."""
     did = context.call.text("did")
-    return repo_status_view(did, await repo_status(context.connection, did))
+    return repo_status_view(did, await repo_status(context.connection, context.asker, did))

@@ -1,9 +1,9 @@
 """library.getList: a list and every place in it."""
 
-from appview import feeds
+from appview.api.library.named import named_list
 from appview.api.not_found import LIST_NOT_FOUND, not_found
+from appview.feeds.lists import items as items_of
 from appview.hydration import hydrate
-from appview.lookup import uri_id_of
 from appview.service import Context
 from appview.views.feed import track_view
 from appview.views.formats import present
@@ -16,12 +16,12 @@ async def get_list(context: Context) -> Output:
     """Return a list and a page of its places; one that cannot be shown stays, and does not say why."""
     call, connection = context.call, context.connection
     after = call.after()
-    uri_id = await uri_id_of(connection, call.text("uri"))
+    uri_id = await named_list(context)
     if uri_id is None:
         raise not_found(LIST_NOT_FOUND)
-    items, last = await feeds.list_items(connection, uri_id, call.integer("limit"), after)
+    items, last = await items_of(connection, uri_id, call.integer("limit"), after)
     subjects = list({item.subject_uri_id: None for item in items})
-    state = await hydrate(connection, context.settings.namespace, tracks=subjects, lists=[uri_id])
+    state = await hydrate(connection, context.settings.namespace, context.asker, tracks=subjects, lists=[uri_id])
     lists = shown(state.lists, [uri_id], state, Seen.DIRECT)
     if not lists:
         raise not_found(LIST_NOT_FOUND)

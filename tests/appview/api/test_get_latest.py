@@ -78,6 +78,7 @@ async def test_a_track_is_shown_with_everything_that_its_rows_say(client: XrpcCl
                 "supportGate": {"type": "any"},
                 "likeCount": 1,
                 "commentCount": 1,
+                "playCount": 0,
                 "createdAt": "2026-11-22T10:00:00.000Z",
                 "indexedAt": "2026-11-22T10:00:00.000Z",
             }

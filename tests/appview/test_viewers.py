@@ -12,6 +12,7 @@ from appview.service import Context
 from appview.xrpc.call import Output
 from appview.xrpc.labelers import Labeler
 from appview.xrpc.rate_limit import Window
+from appview.xrpc.signing_keys import no_directory
 from atprotocol.syntax.did import DID
 
 NAME = "index.getStats"
@@ -136,7 +137,7 @@ async def test_the_key_of_an_account_that_is_gone_is_asked_for(appview: Appview,
 
 
 async def test_without_a_directory_only_the_index_s_keys_are_known(start_appview: StartAppview) -> None:
-    started = await start_appview()
+    started = await start_appview(resolve_key=no_directory)
     response = await started.client.get(NAME, headers=authorization())
     assert (response.status_code, response.json()["error"]) == (502, "UpstreamFailure")
 

@@ -56,6 +56,7 @@ async def test_a_page_about_a_track_names_its_album_its_lists_and_its_credits(cl
         "creator": {"did": artist.did, "handle": artist.handle},
         "name": "Tage",
         "purpose": "album",
+        "slug": "tage",
         "itemCount": 2,
         "createdAt": album.record["createdAt"],
         "indexedAt": album.sort_at.strftime("%Y-%m-%dT%H:%M:%S.000Z"),

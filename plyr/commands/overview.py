@@ -83,6 +83,14 @@ COMMANDS: Final = {
         "code 4, while an indexer runs. Interrupted, it is simply run again.",
         ("plyr reindex", "plyr reindex app.bsky.actor.profile"),
     ),
+    "import": Command(
+        "plyr.commands.import_overlay:import_overlay",
+        "Import what an operator knows of tracks and no record tells: old numbers, tags, visibility, plays, album art.",
+        'One JSON object a line: {"uri": "at://DID/…/KEY", "legacyId": 123, "tags": ["ambient"], "visibility": "unlisted", '
+        '"playCount": 42, "albumImageUrl": "https://…"}; all but uri may be left out. Where a record speaks itself, it is believed. '
+        "A file with a bad line imports nothing. What it calls unlisted is hidden at once, a running indexer takes up the rest in seconds.",
+        ("plyr import overlay.jsonl", "plyr import - --json < overlay.jsonl"),
+    ),
     "hide": Command(
         "plyr.commands.hide:hide",
         "Hide an account with everything that it made, or one record.",

@@ -102,7 +102,7 @@ def create_app(
     async def front_page(request: Request) -> Response:
         headers = server.limit(request, None)
         async with service.connection() as connection:
-            page = await load_front_page(connection, settings, by_name, VIEWERS_ONLY, clock())
+            page = await load_front_page(connection, service.contents, settings, by_name, VIEWERS_ONLY, clock())
         return HTMLResponse(page, headers=_PAGE_HEADERS | headers)
 
     async def did_json(_: Request) -> Response:
@@ -152,7 +152,13 @@ def pool_opener(url: str, settings: AppviewSettings) -> OpenPool:
             role=APPVIEW,
             minimum=settings.pool_minimum,
             maximum=settings.pool_maximum,
-            settings={"statement_timeout": str(settings.statement_timeout_ms), "application_name": "plyr-appview"},
+            settings={
+                "statement_timeout": str(settings.statement_timeout_ms),
+                "application_name": "plyr-appview",
+                # Everything that is asked for often is in memory, and nothing runs long enough to be compiled.
+                "random_page_cost": "1.1",
+                "jit": "off",
+            },
             resets_sessions=False,
         )
 

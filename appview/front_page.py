@@ -10,6 +10,7 @@ from appview.feeds.tracks import latest
 from appview.hydration import hydrate
 from appview.settings import AppviewSettings
 from appview.status import stats
+from appview.track_contents import TrackContents
 from appview.viewer import ANONYMOUS
 from appview.views.front_page import Examples, front_page
 from appview.views.index import lag_seconds
@@ -34,6 +35,7 @@ _NEWEST_LIST = Statement(
 
 async def load_front_page(
     connection: asyncpg.Connection,
+    contents: TrackContents,
     settings: AppviewSettings,
     methods: Mapping[str, Method],
     unlinked: frozenset[str],
@@ -41,7 +43,7 @@ async def load_front_page(
 ) -> str:
     """Return the page as HTML; `unlinked` methods answer nobody who follows a link."""
     page = await latest(connection, ANONYMOUS, [], UNWANTED_TAGS, _TRACKS, None)
-    state = await hydrate(connection, settings.namespace, ANONYMOUS, tracks=page.uri_ids)
+    state = await hydrate(connection, settings.namespace, ANONYMOUS, contents, tracks=page.uri_ids)
     tracks = shown(state.tracks, page.uri_ids, state, Seen.DISCOVERY)
     list_uri = await connection.fetchval(_NEWEST_LIST.of(ANONYMOUS))
     numbers = await stats(connection)

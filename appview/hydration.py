@@ -1,7 +1,8 @@
 """Load everything that an answer shows, with as many statements for a hundred items as for one.
 
-One statement for each kind of record, one for credits, one for all accounts that any of them names, one for all labels, and
-one for what the viewer likes. Whether something may be shown is not decided here: the rows carry the facts.
+One statement for each kind of record, one for all accounts that any of them names, one for labels where there are any, and
+one for what the viewer likes. What a track's record says is read once for each version of its row. Whether something may be
+shown is not decided here: the rows carry the facts.
 """
 
 from collections.abc import Sequence
@@ -9,31 +10,46 @@ from typing import Any
 
 import asyncpg
 
-from appview.rows import ActorRow, CommentRow, LabelRow, LikeRow, ListRow, State, TrackRow
+from appview.rows import (
+    ActorRow,
+    CommentRow,
+    LabelRow,
+    LikeRow,
+    ListRow,
+    State,
+    TrackContent,
+    TrackRow,
+    TrackState,
+)
+from appview.track_contents import TrackContents
 from appview.viewer import Asker
 from appview.visibility import SQL_LABEL_HOLDS, sql_not_taken_down
 
 BLUESKY_PROFILE_PATH = "app.bsky.actor.profile/self"
 _OWN_PROFILE = "actor.profile/self"
 
-_TRACKS = """
-    SELECT t.uri_id, t.actor_id, t.uri, d.cid, d.json AS record, d.indexed_at, t.created_at, t.title, t.artist, t.album,
-        t.duration_seconds, t.audio_cid, t.audio_mime_type, t.audio_size_bytes, t.audio_url, t.image_cid, t.image_url,
-        t.support_gate,
-        CASE WHEN o.visibility = 'unlisted' AND NOT t.says_visibility THEN 'unlisted' ELSE t.visibility END AS visibility,
-        t.tags, coalesce(c.like_count, 0) AS like_count,
+_TRACK_STATES = """
+    SELECT t.uri_id, t.xmin AS version, coalesce(c.like_count, 0) AS like_count,
         coalesce(c.comment_count, 0) AS comment_count,
-        coalesce(p.play_count, 0) AS own_play_count, coalesce(o.play_count, 0) AS imported_play_count, o.album_image_url,
-        EXISTS (SELECT FROM plyr.takedowns WHERE subject = t.uri) AS is_taken_down
+        coalesce(p.play_count, 0) AS own_play_count, coalesce(o.play_count, 0) AS imported_play_count,
+        CASE WHEN o.visibility = 'unlisted' AND NOT t.says_visibility THEN 'unlisted' ELSE t.visibility END AS visibility,
+        o.album_image_url,
+        EXISTS (SELECT FROM plyr.takedowns WHERE subject = t.uri) AS is_taken_down,
+        EXISTS (SELECT FROM network.labels WHERE uri = t.uri) AS has_labels
     FROM network.tracks t
-    JOIN network.records d ON d.uri_id = t.uri_id AND d.json IS NOT NULL
     LEFT JOIN network.track_counters c ON c.uri_id = t.uri_id
     LEFT JOIN plyr.play_counters p ON p.subject = t.uri
     LEFT JOIN plyr.track_overlays o ON o.uri = t.uri
     WHERE t.uri_id = ANY($1::bigint[])
 """
-_FEATURES = """
-    SELECT uri_id, actor_id FROM network.track_features WHERE uri_id = ANY($1::bigint[]) ORDER BY uri_id, position
+_TRACK_CONTENTS = """
+    SELECT t.uri_id, t.xmin AS version, t.actor_id, t.uri, d.cid, d.json AS record, d.indexed_at, t.created_at, t.title,
+        t.artist, t.album, t.duration_seconds, t.audio_cid, t.audio_mime_type, t.audio_size_bytes, t.audio_url, t.image_cid,
+        t.image_url, t.support_gate, t.tags,
+        ARRAY(SELECT f.actor_id FROM network.track_features f WHERE f.uri_id = t.uri_id ORDER BY f.position) AS features
+    FROM network.tracks t
+    JOIN network.records d ON d.uri_id = t.uri_id AND d.json IS NOT NULL
+    WHERE t.uri_id = ANY($1::bigint[])
 """
 _LIKES = """
     SELECT l.uri_id, l.actor_id, l.subject_uri_id, named.uri, d.indexed_at, l.created_at,
@@ -70,7 +86,11 @@ _ACTORS = f"""
         EXISTS (SELECT FROM plyr.takedowns WHERE subject = a.did) AS is_taken_down,
         coalesce(nullif(own.display_name, ''), nullif(bluesky.display_name, '')) AS display_name,
         coalesce(nullif(own.bio, ''), nullif(bluesky.bio, '')) AS bio,
-        own.avatar_url, own.avatar_cid, bluesky.avatar_cid AS bluesky_avatar_cid
+        own.avatar_url, own.avatar_cid, bluesky.avatar_cid AS bluesky_avatar_cid,
+        EXISTS (
+            SELECT FROM network.labels
+            WHERE uri IN (a.did, 'at://' || a.did || '/' || $2::text, 'at://' || a.did || '/' || $3::text)
+        ) AS has_labels
     FROM network.repos r
     JOIN network.actors a ON a.actor_id = r.actor_id
     LEFT JOIN network.profiles own ON own.actor_id = r.actor_id AND own.source = 'own'
@@ -98,6 +118,7 @@ async def hydrate(
     connection: asyncpg.Connection,
     namespace: str,
     asker: Asker,
+    contents: TrackContents,
     *,
     tracks: Sequence[int] = (),
     likes: Sequence[int] = (),
@@ -110,10 +131,9 @@ async def hydrate(
     state = State(asker, profile_paths=(own_path, BLUESKY_PROFILE_PATH))
     actor_ids = set(actors)
     if tracks:
-        state.tracks = {row.uri_id: row for row in map(TrackRow._make, await connection.fetch(_TRACKS, tracks))}
-        for uri_id, actor_id in await connection.fetch(_FEATURES, tracks):
-            state.features.setdefault(uri_id, []).append(actor_id)
-            actor_ids.add(actor_id)
+        state.tracks = await _tracks(connection, contents, tracks)
+        for track in state.tracks.values():
+            actor_ids.update(track.content.features)
         if asker.actor_id is not None:
             state.viewer_likes = dict(await connection.fetch(_VIEWER_LIKES, asker.actor_id, tracks))
     if likes:
@@ -132,12 +152,29 @@ async def hydrate(
     return state
 
 
+async def _tracks(
+    connection: asyncpg.Connection, contents: TrackContents, uri_ids: Sequence[int]
+) -> dict[int, TrackRow]:
+    states = [TrackState._make(row) for row in await connection.fetch(_TRACK_STATES, uri_ids)]
+    kept = {each.uri_id: contents.get(each.uri_id, each.version) for each in states}
+    if missing := [uri_id for uri_id, content in kept.items() if content is None]:
+        read = [TrackContent(*row) for row in await connection.fetch(_TRACK_CONTENTS, missing)]
+        contents.put(read)
+        kept |= {content.uri_id: content for content in read}
+    return {each.uri_id: TrackRow(content, each) for each in states if (content := kept[each.uri_id]) is not None}
+
+
 async def _add_labels(connection: asyncpg.Connection, state: State) -> None:
     """Load what is stated about everything in the state; a label of another version of a record is left out."""
-    versions = {row.uri: row.cid for rows in (state.tracks, state.comments, state.lists) for row in rows.values()}
-    subjects = [*versions, *(row.uri for row in state.likes.values())]
+    subjects = [row.uri for row in state.tracks.values() if row.state.has_labels]
+    for rows in (state.likes, state.comments, state.lists):
+        subjects += [row.uri for row in rows.values()]
     for actor in state.actors.values():
-        subjects += state.subjects_of(actor)
+        if actor.has_labels:
+            subjects += state.subjects_of(actor)
+    if not subjects:
+        return
+    versions = {row.uri: row.cid for rows in (state.tracks, state.comments, state.lists) for row in rows.values()}
     for row in await connection.fetch(_LABELS, subjects):
         label = LabelRow._make(row)
         if not label.cid or label.uri not in versions or label.cid == versions[label.uri]:

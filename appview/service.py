@@ -6,14 +6,17 @@ is never newer than what the answer is made of. An account that was taken down h
 to answer it as anonymous would look as if its own things had vanished.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import asyncpg
 
+from appview.hydration import hydrate
+from appview.rows import State
 from appview.settings import AppviewSettings
+from appview.track_contents import TrackContents
 from appview.viewer import Asker, Viewer
 from appview.xrpc.call import Call, Handler, Output
 from appview.xrpc.errors import ACCOUNT_TAKEDOWN, AUTHENTICATION_REQUIRED, Unauthorized, Unavailable, XrpcError
@@ -48,7 +51,12 @@ class Context:
     call: Call
     connection: asyncpg.Connection
     settings: AppviewSettings
+    contents: TrackContents
     viewer: Viewer | None = None
+
+    async def hydrate(self, **numbers: Sequence[int]) -> State:
+        """Load everything that an answer shows of these numbers, by kind: tracks, likes, comments, lists, actors."""
+        return await hydrate(self.connection, self.settings.namespace, self.asker, self.contents, **numbers)
 
     @property
     def asker(self) -> Asker:
@@ -84,6 +92,7 @@ class Service:
         """Keep the settings."""
         self.settings = settings
         self.pool: asyncpg.Pool | None = None
+        self.contents = TrackContents()
 
     def bind(self, method: MethodOf) -> Handler:
         """Return the handler that gives a method its connection, and tells it who asks."""
@@ -93,7 +102,7 @@ class Service:
                 viewer = None if call.viewer_did is None else await _viewer(connection, call.viewer_did)
                 if viewer is not None and viewer.rev is not None:
                     call.reply_headers[_REPO_REV] = viewer.rev
-                return await method(Context(call, connection, self.settings, viewer))
+                return await method(Context(call, connection, self.settings, self.contents, viewer))
 
         return handler
 

@@ -1,7 +1,6 @@
 """The account that a method is asked about."""
 
 from appview.api.not_found import ACTOR_NOT_FOUND, not_found
-from appview.hydration import hydrate
 from appview.lookup import actor_id_of
 from appview.rows import ActorRow, State
 from appview.service import Context
@@ -16,7 +15,7 @@ async def asked_actor(context: Context) -> tuple[ActorRow, State]:
     actor_id = await actor_id_of(context.connection, context.call.text("actor"))
     if actor_id is None:
         raise not_found(ACTOR_NOT_FOUND)
-    state = await hydrate(context.connection, context.settings.namespace, context.asker, actors=[actor_id])
+    state = await context.hydrate(actors=[actor_id])
     actor = shown_actor(actor_id, state)
     if actor is None:
         raise not_found(ACTOR_NOT_FOUND)

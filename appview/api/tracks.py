@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+import orjson
+
 from appview.feeds.pages import Page
-from appview.hydration import hydrate
 from appview.service import Context
 from appview.views.feed import track_view
 from appview.views.formats import present
@@ -11,9 +12,9 @@ from appview.visibility import Seen, shown
 from appview.xrpc.call import Output
 
 
-async def tracks_of(context: Context, uri_ids: Sequence[int], seen: Seen) -> list[Output]:
+async def tracks_of(context: Context, uri_ids: Sequence[int], seen: Seen) -> list[orjson.Fragment]:
     """Return views of the tracks with these numbers, as far as they are shown to whoever comes this way."""
-    state = await hydrate(context.connection, context.settings.namespace, context.asker, tracks=uri_ids)
+    state = await context.hydrate(tracks=uri_ids)
     return [track_view(track, state) for track in shown(state.tracks, uri_ids, state, seen)]
 
 

@@ -1,6 +1,8 @@
 """Tracks, likes and comments as JSON: feed.defs. The record goes into a view byte for byte."""
 
-from appview.rows import ActorRow, CommentRow, LikeRow, State, TrackRow
+import orjson
+
+from appview.rows import ActorRow, CommentRow, LikeRow, State, TrackContent, TrackRow
 from appview.views.actor import profile_view_basic
 from appview.views.formats import blob_url, cid_text, instant_text, present, updated_at, verbatim, web_url
 from appview.views.labels import label_views
@@ -9,51 +11,78 @@ from appview.visibility import Seen, shown, shown_actor
 from appview.xrpc.call import Output
 
 
-def track_view(track: TrackRow, state: State) -> Output:
-    """Return a track: feed.defs#trackView."""
-    author = state.actors[track.actor_id]
-    return present({
-        "uri": track.uri,
-        "cid": cid_text(track.cid),
-        "author": profile_view_basic(author, state),
-        "record": verbatim(track.record),
-        "audio": _audio_view(track, author),
-        "imageUrl": web_url(track.image_url)
-        or blob_url(author.pds, author.did, track.image_cid)
-        or web_url(track.album_image_url),
-        "title": track.title,
-        "artist": track.artist,
-        "album": track.album,
-        "durationSeconds": track.duration_seconds,
-        "tags": track.tags,
-        "features": [profile_view_basic(actor, state) for actor in _features(track, state)],
-        "visibility": track.visibility,
-        "supportGate": None if track.support_gate is None else {"type": track.support_gate},
-        "likeCount": track.like_count,
-        "commentCount": track.comment_count,
-        "playCount": track.play_count,
-        "createdAt": track.created_at,
-        "indexedAt": instant_text(track.indexed_at),
-        "labels": label_views((track.uri,), state),
-        "viewer": _viewer_state(track, state),
-    })  # fmt: skip
+def track_view(track: TrackRow, state: State) -> orjson.Fragment:
+    """Return a track: feed.defs#trackView.
+
+    What is the same for everybody is written once for as long as all that it is made of stays the same.
+    """
+    content, standing = track.content, track.state
+    author, features = state.actors[content.actor_id], _features(content, state)
+    made_of = (author, features, standing[2:8], _labels_of(track, author, features, state))
+    if content.rendered is None or content.rendered[0] != made_of:
+        content.rendered = made_of, orjson.dumps(_track_fields(track, author, features, state))
+    written = content.rendered[1]
+    if state.viewer is None:
+        return orjson.Fragment(written)
+    return orjson.Fragment(written[:-1] + b',"viewer":' + orjson.dumps(_viewer_state(track, state)) + b"}")
 
 
 def track_view_detailed(track: TrackRow, state: State, album: int | None, lists: list[int]) -> Output:
     """Return a track with the album and lists that contain it, by number, and its credits: feed.defs#trackViewDetailed."""
-    author = state.actors[track.actor_id]
+    author, features = state.actors[track.actor_id], _features(track.content, state)
     albums = shown(state.lists, [] if album is None else [album], state, Seen.DIRECT)
     containing = shown(state.lists, lists, state, Seen.DIRECT)
-    credited: list[Output] = [{"role": "artist", "name": track.artist, "actor": profile_view_basic(author, state)}]
-    for actor in _features(track, state):
+    credited: list[Output] = [
+        {"role": "artist", "name": track.content.artist, "actor": profile_view_basic(author, state)}
+    ]
+    for actor in features:
         credit = {"role": "featured", "name": actor.display_name, "actor": profile_view_basic(actor, state)}
         credited.append(present(credit))
     details = {
+        "viewer": None if state.viewer is None else _viewer_state(track, state),
         "albumList": list_view_basic(albums[0], state) if albums else None,
         "lists": [list_view_basic(row, state) for row in containing],
         "credits": credited,
     }
-    return track_view(track, state) | present(details)
+    return _track_fields(track, author, features, state) | present(details)
+
+
+def _track_fields(track: TrackRow, author: ActorRow, features: tuple[ActorRow, ...], state: State) -> Output:
+    content, standing = track.content, track.state
+    return present({
+        "uri": content.uri,
+        "cid": cid_text(content.cid),
+        "author": profile_view_basic(author, state),
+        "record": verbatim(content.record),
+        "audio": _audio_view(content, author),
+        "imageUrl": web_url(content.image_url)
+        or blob_url(author.pds, author.did, content.image_cid)
+        or web_url(standing.album_image_url),
+        "title": content.title,
+        "artist": content.artist,
+        "album": content.album,
+        "durationSeconds": content.duration_seconds,
+        "tags": content.tags,
+        "features": [profile_view_basic(actor, state) for actor in features],
+        "visibility": standing.visibility,
+        "supportGate": None if content.support_gate is None else {"type": content.support_gate},
+        "likeCount": standing.like_count,
+        "commentCount": standing.comment_count,
+        "playCount": track.play_count,
+        "createdAt": content.created_at,
+        "indexedAt": instant_text(content.indexed_at),
+        "labels": label_views((content.uri,), state),
+    })  # fmt: skip
+
+
+def _labels_of(track: TrackRow, author: ActorRow, features: tuple[ActorRow, ...], state: State) -> object:
+    """Return all that decides about the labels in a view."""
+    if not state.labels:
+        return None
+    subjects = [track.uri, *state.subjects_of(author)]
+    for actor in features:
+        subjects += state.subjects_of(actor)
+    return state.asker.labelers, [state.labels.get(subject) for subject in subjects]
 
 
 def like_view(like: LikeRow, state: State) -> Output:
@@ -82,19 +111,21 @@ def comment_view(comment: CommentRow, state: State) -> Output:
     })  # fmt: skip
 
 
-def _viewer_state(track: TrackRow, state: State) -> Output | None:
-    return None if state.viewer is None else present({"like": state.viewer_likes.get(track.uri_id)})
+def _viewer_state(track: TrackRow, state: State) -> Output:
+    return present({"like": state.viewer_likes.get(track.uri_id)})
 
 
-def _audio_view(track: TrackRow, author: ActorRow) -> Output:
+def _audio_view(content: TrackContent, author: ActorRow) -> Output:
     return present({
-        "cid": track.audio_cid,
-        "mimeType": track.audio_mime_type,
-        "sizeBytes": track.audio_size_bytes,
-        "url": web_url(track.audio_url) or blob_url(author.pds, author.did, track.audio_cid),
+        "cid": content.audio_cid,
+        "mimeType": content.audio_mime_type,
+        "sizeBytes": content.audio_size_bytes,
+        "url": web_url(content.audio_url) or blob_url(author.pds, author.did, content.audio_cid),
     })  # fmt: skip
 
 
-def _features(track: TrackRow, state: State) -> list[ActorRow]:
-    credited = (shown_actor(actor_id, state) for actor_id in state.features.get(track.uri_id, []))
-    return [actor for actor in credited if actor is not None]
+def _features(content: TrackContent, state: State) -> tuple[ActorRow, ...]:
+    if not content.features:
+        return ()
+    credited = (shown_actor(actor_id, state) for actor_id in content.features)
+    return tuple(actor for actor in credited if actor is not None)

@@ -34,6 +34,11 @@ def verbatim(record: str) -> orjson.Fragment:
     return orjson.Fragment(record)
 
 
+def typed(kind: str, view: orjson.Fragment) -> orjson.Fragment:
+    """Return a view as a member of a union: with its type."""
+    return orjson.Fragment(b'{"$type":' + orjson.dumps(kind) + b"," + orjson.dumps(view)[1:])
+
+
 def blob_url(pds: str | None, did: str, cid: str | None) -> str | None:
     """Return where an account's host serves a blob; None where either is not known."""
     if pds is None or cid is None:

@@ -122,9 +122,9 @@ def _track(track: TrackRow, state: State, namespace: str) -> str:
     link = _link(f"{namespace}.feed.getTrack", {"uri": track.uri})
     profile = _link(f"{namespace}.actor.getProfile", {"actor": author.did})
     return (
-        f'<li><a href="{link}"><bdi>{escape(track.title)}</bdi></a> <bdi>{escape(track.artist)}</bdi><br>'
+        f'<li><a href="{link}"><bdi>{escape(track.content.title)}</bdi></a> <bdi>{escape(track.content.artist)}</bdi><br>'
         f'<small><a href="{profile}">{escape(author.handle or author.did)}</a> · '
-        f"{_counted(track.like_count, 'like')} · {_counted(track.comment_count, 'comment')}</small></li>"
+        f"{_counted(track.state.like_count, 'like')} · {_counted(track.state.comment_count, 'comment')}</small></li>"
     )
 
 

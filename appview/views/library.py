@@ -1,5 +1,7 @@
 """Lists as JSON: library.defs."""
 
+import orjson
+
 from appview.rows import ListRow, State
 from appview.views.actor import profile_view_basic
 from appview.views.formats import blob_url, cid_text, instant_text, present, updated_at, verbatim
@@ -35,6 +37,6 @@ def list_view(row: ListRow, state: State) -> Output:
     return list_view_basic(row, state) | present(details)
 
 
-def list_item_view(position: int, uri: str, track: Output | None) -> Output:
+def list_item_view(position: int, uri: str, track: orjson.Fragment | None) -> Output:
     """Return a place in a list: library.defs#listItemView. Without a track it does not say why."""
     return {"position": position, "uri": uri} | ({"unavailable": True} if track is None else {"track": track})

@@ -29,6 +29,8 @@ class Crowd:
 @pytest.fixture
 async def crowd(seeds: Seeds) -> Crowd:
     star, fan = await seeds.account(), await seeds.account()
+    for account in (star, fan):
+        await seeds.label("did:plc:labeler", account.did, "!warn")
     tracks, lists, artists = [await seeds.track(star, features=(fan,), tags=["a"])], [], []
     for number in range(CROWD):
         artist = await seeds.account()
@@ -67,31 +69,31 @@ def questions(crowd: Crowd, size: int) -> dict[str, Question]:
     uris = [track.uri for track in crowd.tracks[: min(size, 50)]]
     return {
         # viewers cost one statement to find out who they are, and one for what they like
-        "feed.getLatest": Question({"limit": size}, "tracks", 5, 7),
-        "feed.getTagged": Question({"limit": size, "tag": "a"}, "tracks", 5, 7),
-        "feed.getHot": Question({"limit": size}, "tracks", 6, 8),
-        "feed.getTop": Question({"limit": size, "period": "year"}, "tracks", 6, 8),
-        "feed.getActorTracks": Question({"limit": size, "actor": star, "filter": "all"}, "tracks", 8, 10),
-        "feed.getActorLikes": Question({"limit": size, "actor": fan}, "tracks", 8, 10),
-        "feed.getTimeline": Question({"limit": size}, "tracks", 0, 7),
-        "feed.getForYou": Question({"limit": size}, "tracks", 0, 9),
+        "feed.getLatest": Question({"limit": size}, "tracks", 4, 6),
+        "feed.getTagged": Question({"limit": size, "tag": "a"}, "tracks", 4, 6),
+        "feed.getHot": Question({"limit": size}, "tracks", 5, 7),
+        "feed.getTop": Question({"limit": size, "period": "year"}, "tracks", 5, 7),
+        "feed.getActorTracks": Question({"limit": size, "actor": star, "filter": "all"}, "tracks", 7, 9),
+        "feed.getActorLikes": Question({"limit": size, "actor": fan}, "tracks", 7, 9),
+        "feed.getTimeline": Question({"limit": size}, "tracks", 0, 6),
+        "feed.getForYou": Question({"limit": size}, "tracks", 0, 8),
         "feed.getActivity": Question({"limit": size}, "activity", 8, 10),
-        "feed.getRelated": Question({"limit": min(size, 50), "uri": first}, "tracks", 10, 13),
-        "feed.getTracks": Question({"uris": uris}, "tracks", 5, 7),
-        "feed.getTrack": Question({"uri": first}, None, 9, 11),
-        "feed.getLikes": Question({"limit": size, "uri": first}, "likes", 9, 11),
-        "feed.getComments": Question({"limit": size, "uri": first}, "comments", 9, 11),
-        "feed.getPlayback": Question({"uri": first}, None, 5, 7),
-        "library.getList": Question({"limit": size, "uri": crowd.lists[-1].uri}, "items", 7, 9),
+        "feed.getRelated": Question({"limit": min(size, 50), "uri": first}, "tracks", 8, 11),
+        "feed.getTracks": Question({"uris": uris}, "tracks", 4, 6),
+        "feed.getTrack": Question({"uri": first}, None, 8, 10),
+        "feed.getLikes": Question({"limit": size, "uri": first}, "likes", 8, 10),
+        "feed.getComments": Question({"limit": size, "uri": first}, "comments", 8, 10),
+        "feed.getPlayback": Question({"uri": first}, None, 4, 6),
+        "library.getList": Question({"limit": size, "uri": crowd.lists[-1].uri}, "items", 6, 8),
         "library.getActorLists": Question({"limit": size, "actor": star}, "lists", 7, 8),
-        "library.getListsWithTrack": Question({"limit": size, "uri": first}, "lists", 9, 11),
+        "library.getListsWithTrack": Question({"limit": size, "uri": first}, "lists", 8, 10),
         "library.getLists": Question({"uris": [each.uri for each in crowd.lists[:some]]}, "lists", 4, 5),
         "actor.getProfile": Question({"actor": star}, None, 4, 5),
-        "actor.getProfiles": Question({"actors": [each.did for each in crowd.artists[:some]]}, "profiles", 3, 4),
+        "actor.getProfiles": Question({"actors": [each.did for each in crowd.artists[:some]]}, "profiles", 2, 3),
         "index.getRecordStatus": Question({"uri": first}, None, 1, 2),
         "index.getRepoStatus": Question({"did": star}, None, 2, 3),
         "index.getStats": Question({}, None, 3, 4),
-        "index.resolveLegacyId": Question({"id": 7}, None, 6, 8),
+        "index.resolveLegacyId": Question({"id": 7}, None, 5, 7),
     }
 
 
@@ -111,7 +113,7 @@ async def test_the_statements_are_the_same_for_any_number_of_items(appview: Appv
                 cost = question.cost if viewer is None else question.viewer_cost
                 if not cost:
                     continue
-                # The first answer may find out more than those after it: whose key signs.
+                # The first answer may find out more than those after it: whose key signs, what records say.
                 await appview.statements_of(name, question.parameters, viewer)
                 statements = await appview.statements_of(name, question.parameters, viewer)
                 if name == "feed.getActivity":
@@ -132,6 +134,7 @@ async def test_the_page_about_one_track_costs_the_same_however_many_lists_have_i
     seeds = appview.seeds
     track = await seeds.track(await seeds.account(), features=(await seeds.account(),))
     await seeds.track_list(track.account, [track], listType="album")
+    await appview.statements_of("feed.getTrack", {"uri": track.uri})
     few = await appview.statements_of("feed.getTrack", {"uri": track.uri})
     for _ in range(20):
         await seeds.track_list(await seeds.account(), [track], listType="album")
@@ -150,7 +153,7 @@ async def test_a_profile_costs_the_same_whatever_it_counts(appview: Appview) -> 
 @pytest.mark.parametrize(
     ("statement", "row"),
     [
-        (hydration._TRACKS, rows.TrackRow),
+        (hydration._TRACK_STATES, rows.TrackState),
         (hydration._LIKES, rows.LikeRow),
         (hydration._COMMENTS, rows.CommentRow),
         (hydration._LISTS, rows.ListRow),

@@ -477,7 +477,7 @@ async def test_of_the_lists_with_a_track_those_that_are_shown_are_told(appview: 
     assert "albumList" not in view
 
 
-ACTOR = ActorRow(1, "did:plc:a", None, None, True, False, None, None, None, None, None)
+ACTOR = ActorRow(1, "did:plc:a", None, None, True, False, None, None, None, None, None, False)
 STATE = State()
 
 

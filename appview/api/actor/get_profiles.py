@@ -1,6 +1,5 @@
 """actor.getProfiles: several accounts."""
 
-from appview.hydration import hydrate
 from appview.lookup import actor_ids_of
 from appview.service import Context
 from appview.views.actor import profile_view
@@ -12,6 +11,6 @@ async def get_profiles(context: Context) -> Output:
     """Return those of the accounts that are there, in the order in which they were asked for."""
     found = await actor_ids_of(context.connection, context.call.texts("actors"))
     known = list({actor_id: None for actor_id in found if actor_id is not None})
-    state = await hydrate(context.connection, context.settings.namespace, context.asker, actors=known)
+    state = await context.hydrate(actors=known)
     shown = (shown_actor(actor_id, state) for actor_id in known)
     return {"profiles": [profile_view(actor, state) for actor in shown if actor is not None]}

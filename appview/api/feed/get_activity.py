@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from appview.api.actors import asked_actor
 from appview.feeds.activity import KINDS, Event, activity
-from appview.hydration import hydrate
 from appview.rows import CommentRow, LikeRow, ListRow, State, TrackRow
 from appview.service import Context
 from appview.views.actor import profile_view_basic
@@ -26,10 +25,7 @@ async def get_activity(context: Context) -> Output:
     events, last = await activity(connection, context.asker, kinds, actor_id, call.integer("limit"), after)
     by_kind = {kind: [event.uri_id for event in events if event.kind == kind] for kind in KINDS}
     subjects = [event.subject_uri_id for event in events if event.subject_uri_id is not None]
-    state = await hydrate(
-        connection,
-        context.settings.namespace,
-        context.asker,
+    state = await context.hydrate(
         tracks=list({*by_kind["track"], *subjects}),
         likes=by_kind["like"],
         comments=by_kind["comment"],

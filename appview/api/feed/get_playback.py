@@ -17,7 +17,7 @@ async def get_playback(context: Context) -> Output:
     """Return how to play a track."""
     track, state = await subject_track_of(context)
     is_own = context.asker.actor_id == track.actor_id
-    if track.support_gate is not None and not is_own:
+    if track.content.support_gate is not None and not is_own:
         return {"uri": track.uri, "access": _SUPPORT_REQUIRED, "sources": []}
     sources = _sources(track, state.actors[track.actor_id])
     return {"uri": track.uri, "access": _GRANTED if sources else _UNAVAILABLE, "sources": sources}
@@ -25,9 +25,9 @@ async def get_playback(context: Context) -> Output:
 
 def _sources(track: TrackRow, author: ActorRow) -> list[Output]:
     sources: list[Output] = []
-    if (url := blob_url(author.pds, author.did, track.audio_cid)) is not None:
+    if (url := blob_url(author.pds, author.did, track.content.audio_cid)) is not None:
         sources.append(_source(url, "pds", track))
-    if (url := web_url(track.audio_url)) is not None:
+    if (url := web_url(track.content.audio_url)) is not None:
         sources.append(_source(url, "external", track))
     return sources
 
@@ -36,9 +36,9 @@ def _source(url: str, origin: str, track: TrackRow) -> Output:
     is_blob = origin == "pds"
     return present({
         "url": url,
-        "mimeType": track.audio_mime_type if is_blob else None,
+        "mimeType": track.content.audio_mime_type if is_blob else None,
         "kind": "original",
         "origin": origin,
         "integrity": "unverified",
-        "cid": track.audio_cid if is_blob else None,
+        "cid": track.content.audio_cid if is_blob else None,
     })  # fmt: skip

@@ -1,7 +1,6 @@
 """feed.getTrack: one track on a page of its own."""
 
 from appview.api.feed.subject import subject_track_of
-from appview.hydration import hydrate
 from appview.profile_facts import containing_lists
 from appview.service import Context
 from appview.views.feed import track_view_detailed
@@ -16,7 +15,7 @@ async def get_track(context: Context) -> Output:
     track, state = await subject_track_of(context)
     album, lists = await containing_lists(connection, asker, track, _LISTS)
     numbers = lists if album is None else [album, *lists]
-    around = await hydrate(connection, context.settings.namespace, asker, lists=numbers)
+    around = await context.hydrate(lists=numbers)
     state.actors |= around.actors
     state.labels |= around.labels
     state.lists = around.lists

@@ -1,9 +1,9 @@
 """feed.getTracks: several tracks by their URIs."""
 
-from appview.hydration import hydrate
 from appview.lookup import uri_ids_of
 from appview.service import Context
 from appview.views.feed import track_view
+from appview.views.formats import typed
 from appview.visibility import Seen, shown
 from appview.xrpc.call import Output
 
@@ -13,9 +13,11 @@ async def get_tracks(context: Context) -> Output:
     uris, settings = context.call.texts("uris"), context.settings
     uri_ids = await uri_ids_of(context.connection, uris)
     known = list({uri_id: None for uri_id in uri_ids if uri_id is not None})
-    state = await hydrate(context.connection, settings.namespace, context.asker, tracks=known)
-    kind = {"$type": settings.nsid("feed.defs#trackView")}
-    views = {track.uri_id: kind | track_view(track, state) for track in shown(state.tracks, known, state, Seen.DIRECT)}
+    state = await context.hydrate(tracks=known)
+    kind = settings.nsid("feed.defs#trackView")
+    views = {
+        track.uri_id: typed(kind, track_view(track, state)) for track in shown(state.tracks, known, state, Seen.DIRECT)
+    }
     missing = settings.nsid("feed.defs#notFoundTrack")
     return {
         "tracks": [

@@ -5,7 +5,6 @@ address, which is kept as a hash under a key that no disk has seen, and only for
 """
 
 from appview.api.not_found import TRACK_NOT_FOUND, not_found
-from appview.hydration import hydrate
 from appview.lookup import uri_id_of
 from appview.plays import Play, record
 from appview.service import Context
@@ -18,7 +17,7 @@ async def record_play(context: Context) -> Output:
     connection, body = context.connection, context.call.body
     uri_id = await uri_id_of(connection, str(body["uri"]))
     uri_ids = [] if uri_id is None else [uri_id]
-    state = await hydrate(connection, context.settings.namespace, context.asker, tracks=uri_ids)
+    state = await context.hydrate(tracks=uri_ids)
     tracks = shown(state.tracks, uri_ids, state, Seen.DIRECT)
     if not tracks:
         raise not_found(TRACK_NOT_FOUND)
@@ -28,9 +27,9 @@ async def record_play(context: Context) -> Output:
         None if context.viewer is None else context.viewer.did,
         context.call.address,
         str(body["idempotencyKey"]),
-        track.duration_seconds,
+        track.content.duration_seconds,
         context.call.called_at,
     )
     is_counted, count = await record(connection, play)
     # What was imported from the time before counts besides.
-    return {"counted": is_counted, "playCount": count + track.imported_play_count}
+    return {"counted": is_counted, "playCount": count + track.state.imported_play_count}

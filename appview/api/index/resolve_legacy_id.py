@@ -1,7 +1,6 @@
 """index.resolveLegacyId: what an old link leads to, whose number an operator has imported."""
 
 from appview.api.not_found import TRACK_NOT_FOUND, not_found
-from appview.hydration import hydrate
 from appview.lookup import uri_id_of
 from appview.service import Context
 from appview.visibility import Seen, shown
@@ -16,7 +15,7 @@ async def resolve_legacy_id(context: Context) -> Output:
     uri = await connection.fetchval(_URI, context.call.integer("id"))
     uri_id = None if uri is None else await uri_id_of(connection, uri)
     uri_ids = [] if uri_id is None else [uri_id]
-    state = await hydrate(connection, context.settings.namespace, context.asker, tracks=uri_ids)
+    state = await context.hydrate(tracks=uri_ids)
     tracks = shown(state.tracks, uri_ids, state, Seen.DIRECT)
     if not tracks:
         raise not_found(TRACK_NOT_FOUND)

@@ -3,7 +3,6 @@
 from appview.api.library.named import named_list
 from appview.api.not_found import LIST_NOT_FOUND, not_found
 from appview.feeds.lists import items as items_of
-from appview.hydration import hydrate
 from appview.service import Context
 from appview.views.feed import track_view
 from appview.views.formats import present
@@ -21,7 +20,7 @@ async def get_list(context: Context) -> Output:
         raise not_found(LIST_NOT_FOUND)
     items, last = await items_of(connection, uri_id, call.integer("limit"), after)
     subjects = list({item.subject_uri_id: None for item in items})
-    state = await hydrate(connection, context.settings.namespace, context.asker, tracks=subjects, lists=[uri_id])
+    state = await context.hydrate(tracks=subjects, lists=[uri_id])
     lists = shown(state.lists, [uri_id], state, Seen.DIRECT)
     if not lists:
         raise not_found(LIST_NOT_FOUND)

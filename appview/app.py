@@ -30,6 +30,7 @@ from appview.well_known import audiences, did_document
 from appview.xrpc.auth import Authenticator
 from appview.xrpc.call import Output
 from appview.xrpc.errors import XrpcError
+from appview.xrpc.pages import Pages
 from appview.xrpc.rate_limit import RateLimits
 from appview.xrpc.routes import bind_routes
 from appview.xrpc.server import XrpcServer
@@ -95,6 +96,7 @@ def create_app(
         trusted_proxy_hops=settings.trusted_proxy_hops,
         body_limit_bytes=settings.body_limit_bytes,
         cache_seconds=settings.cache_seconds,
+        pages=Pages(settings.page_seconds),
     )
     by_name = {name: catalog.method(settings.nsid(name)) for name in sorted(methods)}
     document = orjson.dumps(did_document(settings))

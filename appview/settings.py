@@ -45,6 +45,8 @@ class AppviewSettings:
     sync_request_backlog: int = 1000
     body_limit_bytes: int = 100_000
     cache_seconds: int = 5
+    # So long an answer to whoever is not signed in may be older than what the database says; less than a second.
+    page_seconds: float = 0.25
     pool_minimum: int = 1
     pool_maximum: int = 10
     acquire_timeout_seconds: float = 5.0

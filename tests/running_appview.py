@@ -22,7 +22,7 @@ from database.own_tables import all_tables
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SETTINGS = AppviewSettings(
-    namespace=NAMESPACE, public_url="https://appview.example.com", version="1.2.3", pool_maximum=4
+    namespace=NAMESPACE, public_url="https://appview.example.com", version="1.2.3", pool_maximum=4, page_seconds=0
 )
 # Of everybody who signs in, as far as a test does not care whose keys are whose.
 VIEWERS_KEY = key_of(77)

@@ -62,19 +62,42 @@ def preflight() -> Reply:
     return Reply(204, headers=dict(_PREFLIGHT))
 
 
-def output_reply(content: object, request: Request, cache_seconds: int | None, *, is_for_viewer: bool = False) -> Reply:
-    """Return a method's output; `cache_seconds` None forbids keeping it, and so does a viewer."""
+@dataclass(slots=True)
+class Page:
+    """A method's output as bytes, with what tells versions of it apart; `headers` come from the method."""
+
+    body: bytes
+    headers: dict[str, str]
+    etag: str | None = None
+    _compressed: bytes | None = None
+
+    def compressed(self) -> bytes:
+        """Return the body, compressed once."""
+        if self._compressed is None:
+            self._compressed = gzip.compress(self.body, _COMPRESSION_LEVEL, mtime=0)
+        return self._compressed
+
+
+def page_of(content: object, headers: dict[str, str], *, is_kept: bool) -> Page:
+    """Return a method's output as bytes; with `is_kept` somebody may keep it, and needs to know its version."""
     body = orjson.dumps(content)
-    headers = {"Content-Type": JSON, "Cache-Control": _NO_STORE, "Vary": _VARY, **_EVERYWHERE}
+    etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"' if is_kept else None
+    return Page(body, headers, etag)
+
+
+def output_reply(page: Page, request: Request, cache_seconds: int | None, *, is_for_viewer: bool = False) -> Reply:
+    """Return a method's output; `cache_seconds` None forbids keeping it, and so does a viewer."""
+    body = page.body
+    headers = {"Content-Type": JSON, "Cache-Control": _NO_STORE, "Vary": _VARY, **_EVERYWHERE, **page.headers}
     if is_for_viewer:
         headers["Cache-Control"] = _PRIVATE
-    elif cache_seconds is not None:
+    elif cache_seconds is not None and page.etag is not None:
         headers["Cache-Control"] = f"public, max-age={cache_seconds}, stale-while-revalidate={cache_seconds}"
-        headers["ETag"] = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+        headers["ETag"] = page.etag
+        if _matches(request.headers.get("if-none-match"), page.etag):
             return Reply(304, headers={name: value for name, value in headers.items() if name != "Content-Type"})
     if len(body) >= _COMPRESS_FROM_BYTES and _takes_gzip(request.headers.get("accept-encoding", "")):
-        body = gzip.compress(body, _COMPRESSION_LEVEL, mtime=0)
+        body = page.compressed()
         headers["Content-Encoding"] = "gzip"
     return Reply(200, body, headers)
 

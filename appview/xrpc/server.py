@@ -7,7 +7,7 @@ Source: https://atproto.com/specs/xrpc
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -29,8 +29,9 @@ from appview.xrpc.errors import (
     XrpcError,
 )
 from appview.xrpc.labelers import ACCEPT_LABELERS, parse_accepted_labelers
+from appview.xrpc.pages import Pages
 from appview.xrpc.rate_limit import Allowance, client_address
-from appview.xrpc.reply import Reply, error_reply, output_reply, preflight
+from appview.xrpc.reply import Page, Reply, error_reply, output_reply, page_of, preflight
 from appview.xrpc.routes import Route
 from atprotocol.data_model import Value
 from atprotocol.errors import InvalidSyntax
@@ -65,6 +66,7 @@ class XrpcServer:
     trusted_proxy_hops: int = 0
     body_limit_bytes: int = 100_000
     cache_seconds: int = 5
+    pages: Pages = field(default_factory=lambda: Pages(0))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -104,16 +106,26 @@ class XrpcServer:
         body = await read_input(request, route, self.body_limit_bytes)
         limit_headers = self.limit(request, nsid, viewer_did)
         call = Call(nsid, parameters, body, self.clock(), viewer_did, labelers, self._address(request))
-        try:
+        is_kept = is_query and viewer_did is None
+
+        async def make() -> Page:
             output = await route.handler(call)
+            return page_of(output, call.reply_headers, is_kept=is_kept)
+
+        try:
+            if is_kept:
+                key = nsid, request.scope["query_string"], tuple(request.headers.getlist(ACCEPT_LABELERS))
+                page = await self.pages.get(key, lambda: self.clock().timestamp(), make)
+            else:
+                page = await make()
         except XrpcError as error:
             if error.error not in GENERIC_ERRORS and error.error not in route.method.error_names:
                 raise RuntimeError(f"{nsid} answers {error.error}, which its lexicon does not declare") from error
             error.headers = {**limit_headers, **call.reply_headers, **error.headers}
             raise
         cache_seconds = self.cache_seconds if is_query else None
-        reply = output_reply(output, request, cache_seconds, is_for_viewer=viewer_did is not None)
-        reply.headers |= limit_headers | call.reply_headers
+        reply = output_reply(page, request, cache_seconds, is_for_viewer=viewer_did is not None)
+        reply.headers |= limit_headers
         return reply
 
     async def _viewer(self, request: Request, nsid: Nsid, *, is_procedure: bool) -> DID | None:
@@ -158,7 +170,7 @@ class XrpcServer:
             raise _wrong_verb(("GET", "HEAD"))
         if "atproto-proxy" in request.headers:
             raise InvalidRequest("The health of a service is not proxied: ask it without atproto-proxy")
-        return output_reply(await self.health(), request, None)
+        return output_reply(page_of(await self.health(), {}, is_kept=False), request, None)
 
 
 def _wrong_verb(verbs: tuple[str, ...]) -> XrpcError:

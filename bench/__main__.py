@@ -4,7 +4,7 @@ import argparse
 import json
 import platform
 
-from bench import backfill, indexing, large, operations, parts, secured, serving
+from bench import backfill, indexing, large, operations, parts, search, secured, serving
 
 BENCHMARKS = {
     "catch-up": indexing.catch_up,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "backfill": backfill.backfill,
     "large": large.large,
     "parts": parts.parts,
+    "search": search.search,
     "tls": secured.over_tls,
     "restart": operations.restart,
     "visible": operations.visible,

@@ -27,6 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, TIMESTAMP
 
+from database.search_tables import declare_search_tables
+
 NETWORK = "network"
 
 metadata = MetaData(
@@ -309,6 +311,7 @@ rankings = Table(
     schema=NETWORK,
     comment="Tracks in an order that stays as it was, for whoever pages through it",
 )
+declare_search_tables(metadata, NETWORK)
 
 track_counters = Table(
     "track_counters",

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from indexer import search_rows
+
 # Nobody's import takes longer; its rows bear the time at which it began.
 OVERLAP = timedelta(minutes=10)
 
@@ -26,6 +28,7 @@ _LAY_OVER = """
         WHERE %s
     ) over
     WHERE t.uri_id = over.uri_id AND (t.visibility <> over.visibility OR t.tags <> over.tags)
+    RETURNING t.uri_id
 """
 _OF_TRACKS = _LAY_OVER % "t.uri_id = ANY($1::bigint[])"
 _OF_IMPORTS = _LAY_OVER % "o.imported_at >= $1"
@@ -35,7 +38,7 @@ _NEWEST = "SELECT max(imported_at) FROM plyr.track_overlays"
 async def apply_to(connection: asyncpg.Connection, uri_ids: Sequence[int]) -> None:
     """Lay what is known of these tracks over their rows, which were just made from their records."""
     if uri_ids:
-        await connection.execute(_OF_TRACKS, uri_ids)
+        await _lay_over(connection, _OF_TRACKS, uri_ids)
 
 
 async def newest_import(connection: asyncpg.Connection) -> datetime | None:
@@ -46,4 +49,9 @@ async def newest_import(connection: asyncpg.Connection) -> datetime | None:
 
 async def apply_since(connection: asyncpg.Connection, instant: datetime) -> None:
     """Lay over what was imported from a little before an instant on; twice changes nothing more."""
-    await connection.execute(_OF_IMPORTS, instant - OVERLAP)
+    await _lay_over(connection, _OF_IMPORTS, instant - OVERLAP)
+
+
+async def _lay_over(connection: asyncpg.Connection, statement: str, argument: object) -> None:
+    changed = [row["uri_id"] for row in await connection.fetch(statement, argument)]
+    await search_rows.refresh_tracks(connection, changed)

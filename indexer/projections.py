@@ -10,6 +10,7 @@ from datetime import datetime
 
 import asyncpg
 
+from indexer import search_rows
 from indexer.collections.projection import (
     NO_UNAUTHENTICATED,
     Comment,
@@ -24,7 +25,20 @@ from indexer.collections.projection import (
 from indexer.interning import Path
 
 # In the order in which they are cleared; a record number stands in at most one family of them.
-TABLES = ("tracks", "track_features", "likes", "comments", "lists", "list_items", "profiles", "follows", "labels")
+TABLES = (
+    "tracks",
+    "track_features",
+    "track_search",
+    "track_tags",
+    "likes",
+    "comments",
+    "lists",
+    "list_items",
+    "list_search",
+    "profiles",
+    "follows",
+    "labels",
+)
 
 _INSERT_TRACKS = """
     INSERT INTO network.tracks (uri_id, actor_id, uri, sort_at, created_at, title, artist, album, duration_seconds, file_type, audio_cid,
@@ -207,6 +221,7 @@ async def insert_rows(
     ):
         if rows:
             await connection.executemany(statement, rows)
+    await search_rows.insert(connection, shown)
     for statement, edges in ((_INSERT_LIKES, likes), (_INSERT_FOLLOWS, follows)):
         if edges:
             await connection.execute(statement, *(list(column) for column in zip(*edges, strict=True)))

@@ -11,7 +11,7 @@ from datetime import datetime
 import asyncpg
 import orjson
 
-from indexer import overlays, projections
+from indexer import overlays, projections, search_rows
 from indexer.collections.projection import Comment, Like, Track
 from indexer.counters import CounterChange, Pair, move_totals, set_hot_scores
 from indexer.interning import actor_ids, known_uri_ids, uri_ids
@@ -133,6 +133,7 @@ async def apply_outcomes(
     await projections.insert_rows(connection, shown, everybody, numbers)
     tracks = [each.uri_id for each in shown if isinstance(each.projection, Track)]
     await overlays.apply_to(connection, tracks)
+    await search_rows.refresh_actors(connection, sorted({actor_id for actor_id, path in own if _is_profile(path)}))
     await counters.after([each.uri_id for each in shown if isinstance(each.projection, Comment)])
     await set_hot_scores(connection, tracks)
     await move_totals(connection, accepted, rejected)
@@ -160,6 +161,12 @@ async def purge(connection: asyncpg.Connection, actor_id: int) -> None:
     counters = CounterChange(connection)
     await counters.before(by_name["like"], (), by_name["comment"])
     await projections.delete_rows(connection, numbers)
+    await search_rows.refresh_actors(connection, [actor_id])
     await connection.execute(_DELETE_RECORDS, numbers)
     await counters.after([])
     await move_totals(connection, accepted, rejected)
+
+
+def _is_profile(path: str) -> bool:
+    """Tell whether a record may say what an account is called."""
+    return path.partition("/")[0].endswith(".profile")

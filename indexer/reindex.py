@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
+from indexer import search_rows
 from indexer.record_rows import Outcome, apply_outcomes
 from indexer.records import RecordReader
 
@@ -51,7 +52,7 @@ async def reindex(
             async with connection.transaction():
                 rows = await connection.fetch(_NEXT, last, wanted, SLICE)
                 if not rows:
-                    return done
+                    break
                 actors = {row["did"]: row["actor_id"] for row in rows}
                 outcomes = [
                     Outcome(
@@ -68,3 +69,10 @@ async def reindex(
             last = rows[-1]["uri_id"]
             done += len(rows)
             on_progress(done, total)
+        # Those without a profile have a handle.
+        actors_after = 0
+        while numbers := await search_rows.next_actors(connection, actors_after, SLICE):
+            async with connection.transaction():
+                await search_rows.refresh_actors(connection, numbers)
+            actors_after = numbers[-1]
+    return done

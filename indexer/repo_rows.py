@@ -44,6 +44,10 @@ assert [each.name for each in fields(Repo)][3 : len(_COLUMNS) + 2] == _COLUMNS[1
 _STATUSES = {status.value: status for status in SyncStatus}
 
 _SELECT = f"SELECT a.did, r.actor_id, {', '.join('r.' + name for name in _COLUMNS)} FROM network.repos r JOIN network.actors a USING (actor_id)"  # noqa: S608
+_HANDLE, _HANDLE_VERIFIED_AT = _COLUMNS.index("handle"), _COLUMNS.index("handle_verified_at")
+_HANDLES = (
+    "SELECT actor_id, handle FROM network.repos WHERE actor_id = ANY($1::bigint[]) AND handle_verified_at IS NOT NULL"
+)
 _VISIBLE = "SELECT actor_id, visible FROM network.repos WHERE actor_id = ANY($1::bigint[])"
 _UPSERT = f"""
     INSERT INTO network.repos (actor_id, {", ".join(_COLUMNS)})
@@ -108,6 +112,15 @@ def _repo(row: asyncpg.Record) -> Repo:
 async def visibility(connection: asyncpg.Connection, actor_ids: Sequence[int]) -> dict[int, bool]:
     """Return, of those that have a row, whether the accounts are visible."""
     return {row["actor_id"]: row["visible"] for row in await connection.fetch(_VISIBLE, actor_ids)}
+
+
+async def renamed(connection: asyncpg.Connection, rows: Mapping[int, RepoRow]) -> list[int]:
+    """Return which accounts these states will give another verified handle, or none any more."""
+    known = {row["actor_id"]: row["handle"] for row in await connection.fetch(_HANDLES, list(rows))} if rows else {}
+    handles = {
+        actor_id: None if row[_HANDLE_VERIFIED_AT] is None else row[_HANDLE] for actor_id, row in sorted(rows.items())
+    }
+    return [actor_id for actor_id, handle in handles.items() if handle != known.get(actor_id)]
 
 
 async def save(connection: asyncpg.Connection, rows: Mapping[int, RepoRow]) -> None:

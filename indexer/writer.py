@@ -16,7 +16,7 @@ from typing import Final
 import asyncpg
 import logfire
 
-from indexer import counters, overlays, record_rows, repo_rows
+from indexer import counters, overlays, record_rows, repo_rows, search_rows
 from indexer.cancellation import cancellations, end_if_cancelled
 from indexer.decisions import Cause, SyncStatus
 from indexer.interning import actor_ids
@@ -319,7 +319,9 @@ class Writer:
 async def _save(connection: asyncpg.Connection, rows: Mapping[int, RepoRow]) -> None:
     """Write the rows of repositories, and count those in or out that become visible or cease to be."""
     before = await repo_rows.visibility(connection, list(rows)) if rows else {}
+    renamed = await repo_rows.renamed(connection, rows)
     await repo_rows.save(connection, rows)
+    await search_rows.refresh_actors(connection, renamed)
     after = await repo_rows.visibility(connection, list(before)) if before else {}
     await counters.count_actors(
         connection, [actor for actor, visible in after.items() if visible and not before[actor]], 1

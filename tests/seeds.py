@@ -10,9 +10,12 @@ import orjson
 
 from atprotocol.cid import RAW, cid_of
 from atprotocol.syntax.tid import tid_from_timestamp_us
+from database.search_text import SearchRow, list_row, tag_keys, track_row
 from indexer.collections.list import slug_of
 from indexer.counters import set_hot_scores
+from indexer.projections import TABLES
 from indexer.rankings import all_rankings, refresh
+from indexer.search_rows import refresh_actors
 
 NAMESPACE = "fm.plyr"
 NOW = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
@@ -103,6 +106,7 @@ class Seeds:
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)""",
             account.actor_id, sync_status, cause, active, takendown, "3mabcdefghijk", handle, NOW if is_verified else None, pds, NOW,
         )  # fmt: skip
+        await refresh_actors(self.connection, [account.actor_id])
         return Account(account.actor_id, account.did, handle)
 
     async def uri(self, account: Account, path: str) -> int:
@@ -173,7 +177,7 @@ class Seeds:
             audio and audio["ref"]["$link"], audio and audio["mimeType"], audio and audio["size"], record.get("audioUrl"),
             image and image["ref"]["$link"], record.get("imageUrl"), record.get("supportGate", {}).get("type"),
             "public" if record.get("visibility", "public") == "public" else "unlisted", "visibility" in record,
-            record.get("tags", []), [each["val"] for each in record.get("labels", {}).get("values", [])],
+            [tag.replace("\0", "\ufffd") for tag in record.get("tags", [])], [each["val"] for each in record.get("labels", {}).get("values", [])],
         )  # fmt: skip
         await self.execute(
             "UPDATE network.tracks SET hot_score = extract(epoch FROM sort_at) / 172800 WHERE uri_id = $1",
@@ -181,6 +185,10 @@ class Seeds:
         )
         for each in record.get("labels", {}).get("values", []):
             await self.label(account.did, written.uri, each["val"], uri_id=written.uri_id)
+        tags = record.get("tags", [])
+        await self._found(written, "track", track_row(record["title"], record["artist"], record.get("album"), tags))
+        for tag_key, tag in tag_keys(tags).items():
+            await self.execute("INSERT INTO network.track_tags VALUES ($1, $2, $3)", written.uri_id, tag_key, tag)
         for position, feature in enumerate(features):
             await self.execute(
                 "INSERT INTO network.track_features VALUES ($1, $2, $3)", written.uri_id, position, feature.actor_id
@@ -246,6 +254,7 @@ class Seeds:
             slug_of(record.get("name", "")),
         )  # fmt: skip
         await self.list_items(written, subjects)
+        await self._found(written, "list", list_row(record.get("name"), record.get("listType")))
         return written
 
     async def list_items(self, written: Written, subjects: list[Written]) -> None:
@@ -271,6 +280,7 @@ class Seeds:
             record.get("bio", record.get("description")), record.get("avatar") if source == "own" else None,
             avatar and avatar["ref"]["$link"],
         )  # fmt: skip
+        await refresh_actors(self.connection, [account.actor_id])
         return written
 
     async def follow(self, account: Account, subject: Account) -> Written:
@@ -319,22 +329,20 @@ class Seeds:
 
     async def delete(self, written: Written) -> None:
         """Delete a record as the indexer does."""
-        for table in (
-            "tracks",
-            "track_features",
-            "likes",
-            "comments",
-            "lists",
-            "list_items",
-            "profiles",
-            "follows",
-            "labels",
-        ):
+        for table in TABLES:
             await self.execute(f"DELETE FROM network.{table} WHERE uri_id = $1", written.uri_id)
+        await refresh_actors(self.connection, [written.account.actor_id])
         await self.execute(
             "UPDATE network.records SET cid = NULL, raw = NULL, json = NULL, verdict = 'deleted' WHERE uri_id = $1",
             written.uri_id,
         )
+
+    async def _found(self, written: Written, kind: str, row: SearchRow | None) -> None:
+        if row is not None:
+            await self.execute(
+                f"INSERT INTO network.{kind}_search VALUES ($1, $2, $3, $4, array_to_tsvector($5::text[]))",
+                written.uri_id, written.sort_at, written.uri, row.words, row.terms,
+            )  # fmt: skip
 
     async def _count(self, subject: Written, likes: int = 0, comments: int = 0) -> None:
         await self.execute(

@@ -85,6 +85,11 @@ def _labels_of(track: TrackRow, author: ActorRow, features: tuple[ActorRow, ...]
     return state.asker.labelers, [state.labels.get(subject) for subject in subjects]
 
 
+def tag_view(tag: str, track_count: int) -> Output:
+    """Return a tag and how many tracks have it: feed.getTags#tagView."""
+    return {"tag": tag, "trackCount": track_count}
+
+
 def like_view(like: LikeRow, state: State) -> Output:
     """Return a like: feed.defs#likeView."""
     return {

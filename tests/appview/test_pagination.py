@@ -109,10 +109,13 @@ LISTINGS = [
     Listing("feed.getComments", "comments", Shelf.comment, lambda shelf: {"uri": shelf.subject.uri, "sort": "recent"}),
     Listing("library.getActorLists", "lists", Shelf.list, lambda shelf: {"actor": shelf.artist.did}),
     Listing("library.getActorLists", "lists", Shelf.list, lambda shelf: {"actor": shelf.artist.did, "purpose": "album"}),
+    Listing("feed.searchTracks", "tracks", Shelf.track, lambda _: {"q": "song"}),
+    Listing("feed.searchTracks", "tracks", Shelf.track, lambda shelf: {"q": "song", "tag": "A"}),
+    Listing("library.searchLists", "lists", Shelf.list, lambda _: {"q": "list", "purpose": "album"}),
     Listing("library.getListsWithTrack", "lists", Shelf.list, lambda shelf: {"uri": shelf.subject.uri}),
 ]  # fmt: skip
-# A list's places are its author's: what happens to them is in test_get_list.py.
-ELSEWHERE = {"library.getList"}
+# A list's places are its author's; accounts and tags have no URIs: what happens to these is in their own tests.
+ELSEWHERE = {"library.getList", "actor.searchActors", "feed.getTags"}
 
 
 def _paged(catalog: Catalog) -> set[str]:

@@ -174,6 +174,10 @@ async def test_every_method_answers_and_fails_as_the_generated_client_expects(
             "index.getRepoStatus": {"did": artist.did},
             "index.getStats": {},
             "library.getList": {"uri": of_tracks.uri},
+            "actor.searchActors": {"q": "artist"},
+            "feed.getTags": {"q": "amb"},
+            "feed.searchTracks": {"q": "tom", "actor": artist.did, "tag": "ambient"},
+            "library.searchLists": {"q": "album", "purpose": "album"},
         }
         assert {name: await ours.answer(name, **parameters) for name, parameters in asked.items()} | {
             "index.requestSync": {"status": "queued"}
@@ -182,7 +186,8 @@ async def test_every_method_answers_and_fails_as_the_generated_client_expects(
     assert [len(outputs[name][items]) for name, items in [
         ("feed.getActorTracks", "tracks"), ("feed.getComments", "comments"), ("feed.getLikes", "likes"),
         ("feed.getTracks", "tracks"), ("library.getList", "items"), ("index.getStats", "upstreams"),
-    ]] == [2, 2, 2, 2, 2, 1]  # fmt: skip
+        ("actor.searchActors", "actors"), ("feed.getTags", "tags"), ("feed.searchTracks", "tracks"), ("library.searchLists", "lists"),
+    ]] == [2, 2, 2, 2, 2, 1, 2, 1, 1, 1]  # fmt: skip
 
     # Every error that a lexicon declares comes under its own name, from the method that declares it.
     declared = {(nsid, error) for nsid in METHODS for error in CATALOG.method(nsid).error_names}

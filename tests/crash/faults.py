@@ -16,7 +16,7 @@ from indexer.leadership import LOCK
 
 # What the writer writes after its transaction has a number; held from outside, it waits there.
 HELD_TABLES = (
-    "records", "uris", "tracks", "track_features", "likes", "comments", "lists", "list_items", "profiles",
+    "records", "uris", "tracks", "track_features", "track_search", "likes", "comments", "lists", "list_items", "profiles", "actor_search",
     "track_counters", "collection_totals", "cursors",
 )  # fmt: skip
 FOUND_SECONDS = 4.0

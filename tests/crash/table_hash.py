@@ -19,14 +19,18 @@ HASHED = {
     "network.tracks": "uri_id actor_id uri created_at title artist album duration_seconds file_type audio_cid audio_mime_type"
     " audio_size_bytes audio_url image_cid image_url support_gate visibility says_visibility tags self_labels",
     "network.track_features": "uri_id position actor_id",
+    "network.track_search": "uri_id uri words terms",
+    "network.track_tags": "uri_id tag_key tag",
     "network.likes": "uri_id actor_id subject_uri_id created_at counted",
     "network.comments": "uri_id actor_id subject_uri_id created_at text timestamp_ms",
     "network.lists": "uri_id actor_id uri created_at name slug purpose description image_cid item_count",
     "network.list_items": "uri_id position subject_uri_id",
+    "network.list_search": "uri_id uri words terms",
     "network.profiles": "uri_id actor_id source created_at display_name bio avatar_url avatar_cid",
     "network.follows": "uri_id actor_id subject_actor_id",
     "network.labels": "uri src val cid negated created_at expires_at",
     "network.label_cursors": "src seq",
+    "network.actor_search": "actor_id words terms",
     "network.track_counters": "uri_id like_count comment_count",
     "network.collection_totals": "collection accepted rejected",
     "network.cursors": "host endpoint seq event_time",
@@ -59,6 +63,8 @@ EXCLUDED = {
     "network.labels.uri_id": "of the record that states the label, and 0 where none does",
     "network.label_cursors.updated_at": _CLOCK,
     "network.rankings.*": _HISTORY,
+    "network.track_search.sort_at": _CLOCK,
+    "network.list_search.sort_at": _CLOCK,
     "network.cursors.updated_at": _CLOCK,
     "network.cursor_history.*": _HISTORY,
     "network.audits.*": _HISTORY,
@@ -77,6 +83,8 @@ EXCLUDED = {
 _ROWS = {
     # A deletion leaves a tombstone where the record was known; a snapshot may skip a record's whole life.
     "network.records": "x.cid IS NOT NULL",
+    # As below: what a purged account was called depends on when it was last looked at.
+    "network.actor_search": "x.actor_id NOT IN (SELECT actor_id FROM network.repos WHERE purged_at IS NOT NULL)",
     "network.track_counters": "x.like_count <> 0 OR x.comment_count <> 0",
     "network.collection_totals": "x.accepted <> 0 OR x.rejected <> 0",
     # What named a record or an account that a snapshot skips was numbered in one run and not in the other. Numbers are given

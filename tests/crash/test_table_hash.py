@@ -20,6 +20,7 @@ VALUES = {
     "boolean": ("true", "false"),
     "text": ("'one'", "'two'"),
     "bytea": (r"'\x01'", r"'\x02'"),
+    "tsvector": ("'one'", "'two'"),
     "json": ("'[1]'", "'[2]'"),
     "ARRAY": ("ARRAY['one']", "ARRAY['two']"),
     "double precision": ("11", "12"),
@@ -116,6 +117,7 @@ async def test_numbers_may_be_given_out_in_another_order(connection: asyncpg.Con
             UPDATE network.track_features SET actor_id = one; UPDATE network.likes SET actor_id = one;
             UPDATE network.comments SET actor_id = one; UPDATE network.lists SET actor_id = one;
             UPDATE network.profiles SET actor_id = one; UPDATE network.follows SET actor_id = one, subject_actor_id = one;
+            UPDATE network.actor_search SET actor_id = one;
         END $$
     """)
     assert await digests(connection) == before

@@ -15,6 +15,7 @@ import world
 from harness import Harness, harness
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from search_rows import expected_search, stored_search
 from stories import KEYS, TABLES, Story, happened, step
 
 EXAMPLES = int(os.environ.get("PLYR_MODEL_EXAMPLES") or (200 if os.environ.get("CI") == "true" else 60))
@@ -182,6 +183,8 @@ def test_whatever_happens_the_tables_say_what_the_repositories_say(database_url:
             expected, found = model(story, tracked), await tables_of(indexer)
             for name, rows in expected.items():
                 assert found[name] == rows, name
+            # What search asks follows from the rest, which is held against the model.
+            assert await stored_search(admin) == await expected_search(admin)
             for account in story.accounts:
                 repo = indexer.repos.by_did.get(account.did)
                 if repo is not None and account.did not in story.deleted:

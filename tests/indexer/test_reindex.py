@@ -15,6 +15,10 @@ LEXICONS = Path(__file__).resolve().parents[2] / "lexicons"
 PROJECTIONS = (
     "tracks",
     "track_features",
+    "track_search",
+    "track_tags",
+    "list_search",
+    "actor_search",
     "likes",
     "comments",
     "lists",

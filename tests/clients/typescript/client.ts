@@ -19,17 +19,21 @@ const client = new Client({ service })
 function callsAbout({ did, track, list }: Subject): Record<string, () => Promise<LexValue>> {
   return {
     [actor.getProfile.$nsid]: () => client.call(actor.getProfile, { actor: did }),
+    [actor.searchActors.$nsid]: () => client.call(actor.searchActors, { q: 'artist' }),
     [feed.getActorTracks.$nsid]: () => client.call(feed.getActorTracks, { actor: did, filter: 'all', limit: 10 }),
     [feed.getComments.$nsid]: () => client.call(feed.getComments, { uri: track, sort: 'timestamp' }),
     [feed.getLatest.$nsid]: () => client.call(feed.getLatest, { tags: ['ambient', 'live'], limit: 1 }),
     [feed.getLikes.$nsid]: () => client.call(feed.getLikes, { uri: track }),
+    [feed.getTags.$nsid]: () => client.call(feed.getTags, { q: 'amb' }),
     [feed.getTrack.$nsid]: () => client.call(feed.getTrack, { uri: track }),
     [feed.getTracks.$nsid]: () => client.call(feed.getTracks, { uris: [track, list] }),
+    [feed.searchTracks.$nsid]: () => client.call(feed.searchTracks, { q: 'tom', actor: did, tag: 'ambient' }),
     [index.getRecordStatus.$nsid]: () => client.call(index.getRecordStatus, { uri: track }),
     [index.getRepoStatus.$nsid]: () => client.call(index.getRepoStatus, { did }),
     [index.getStats.$nsid]: () => client.call(index.getStats),
     [index.requestSync.$nsid]: () => client.call(index.requestSync, { did }),
     [library.getList.$nsid]: () => client.call(library.getList, { uri: list }),
+    [library.searchLists.$nsid]: () => client.call(library.searchLists, { q: 'album', purpose: 'album' }),
   }
 }
 

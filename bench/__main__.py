@@ -10,6 +10,7 @@ BENCHMARKS = {
     "catch-up": indexing.catch_up,
     "dense": indexing.dense,
     "serve": serving.serve,
+    "serve-parts": serving.serve_parts,
     "backfill": backfill.backfill,
     "large": large.large,
     "parts": parts.parts,

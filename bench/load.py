@@ -44,8 +44,11 @@ class UnexpectedAnswer(Exception):
 class _Asker(asyncio.Protocol):
     """One kept-alive connection."""
 
-    def __init__(self, request: bytes, latencies: list[float], failed: asyncio.Future[None]) -> None:
+    def __init__(
+        self, request: bytes, latencies: list[float], failed: asyncio.Future[None], every_seconds: float | None
+    ) -> None:
         self._request, self._latencies, self._failed = request, latencies, failed
+        self._every_seconds = every_seconds
         self._head = bytearray()
         self._missing = 0
         self._asked = 0.0
@@ -55,7 +58,18 @@ class _Asker(asyncio.Protocol):
         self._ask()
 
     def _ask(self) -> None:
-        self._asked = time.perf_counter()
+        now = time.perf_counter()
+        if self._every_seconds is None or not self._asked:
+            self._asked = now
+        else:
+            # Asked when it was due: what comes late because the answer before it did, counts from then.
+            self._asked += self._every_seconds
+            if self._asked > now:
+                asyncio.get_running_loop().call_later(self._asked - now, self._write)
+                return
+        self._write()
+
+    def _write(self) -> None:
         self._transport.write(self._request)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
@@ -85,13 +99,14 @@ class _Asker(asyncio.Protocol):
             self._failed.set_exception(error)
 
 
-async def _ask_for(port: int, path: str, seconds: float) -> Load:
+async def _ask_for(port: int, path: str, seconds: float, headers: str, rate: float | None) -> Load:
     loop = asyncio.get_running_loop()
     failed: asyncio.Future[None] = loop.create_future()
     latencies: list[float] = []
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n".encode()
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{headers}\r\n".encode()
+    every_seconds = None if rate is None else CONNECTIONS / rate
     transports = [
-        (await loop.create_connection(lambda: _Asker(request, latencies, failed), "127.0.0.1", port))[0]
+        (await loop.create_connection(lambda: _Asker(request, latencies, failed, every_seconds), "127.0.0.1", port))[0]
         for _ in range(CONNECTIONS)
     ]
     await asyncio.wait([failed], timeout=WARM_UP_SECONDS)
@@ -142,12 +157,12 @@ class Generator:
         """Talk to the process over a pipe."""
         self._orders = orders
 
-    def ask(self, port: int, path: str, seconds: float) -> Load:
-        """Ask a server on this machine for one path, over and over.
+    def ask(self, port: int, path: str, seconds: float, *, headers: str = "", rate: float | None = None) -> Load:
+        """Ask a server on this machine for one path, over and over, or so many times a second.
 
-        Raises UnexpectedAnswer, or EOFError when the process has ended.
+        `headers` are whole lines with their ends. Raises UnexpectedAnswer, or EOFError when the process has ended.
         """
-        self._orders.send((port, path, seconds))
+        self._orders.send((port, path, seconds, headers, rate))
         return self._orders.recv()
 
     def maximum(self, body_bytes: int, seconds: float) -> float:

@@ -33,6 +33,20 @@ def decode(content: bytes, *, size_limit: int = RECORD_BYTES_LIMIT) -> Value:
     return value
 
 
+def decode_two(content: bytes, *, size_limit: int) -> tuple[Value, Value]:
+    """Return the two values that these bytes encode one after the other, as the frames of event streams do.
+
+    Raises EncodingError as `decode` does, and for less or more than two.
+    """
+    if len(content) > size_limit:
+        raise EncodingError(f"larger than {size_limit} bytes: {len(content)}")
+    decoder = _Decoder(content)
+    values = decoder.item(0), decoder.item(0)
+    if decoder.position != len(content):
+        raise EncodingError(f"{len(content) - decoder.position} bytes after the end of the second value")
+    return values
+
+
 def encode(value: Value) -> bytes:
     """Return the canonical DAG-CBOR bytes of a data-model value.
 

@@ -1,4 +1,4 @@
-"""What the network needs from a DID document: the signing key, the host, and the handle that is claimed.
+"""What the network needs from a DID document: keys, hosts, and the handle that is claimed.
 
 A document of another DID is refused. Everything else that is malformed counts as absent, entry by entry,
 because documents hold much that is not ours. The handle is a claim until it is verified both ways, and
@@ -17,6 +17,7 @@ from atprotocol.syntax.did import DID
 from atprotocol.syntax.handle import Handle, normalize_handle, parse_handle
 
 PDS_TYPE = "AtprotoPersonalDataServer"
+LABELER_TYPE = "AtprotoLabeler"
 _ENDPOINT = re.compile(r"(https?)://([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?/?", re.IGNORECASE)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -25,14 +26,16 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 class DidDocument:
     """A parsed document; None means that it names none, or none that is valid.
 
-    `handle_claim` is in lower case and unverified, `signing_key` a did:key text, `pds` an origin without a
-    trailing slash.
+    `handle_claim` is in lower case and unverified, keys are did:key texts, `pds` and `labeler` origins without a
+    trailing slash. Labels are signed with `label_key` and no other.
     """
 
     did: DID
     handle_claim: Handle | None
     signing_key: str | None
     pds: str | None
+    label_key: str | None = None
+    labeler: str | None = None
 
 
 def parse_did_document(document: Json, did: DID, *, allow_http: bool = False) -> DidDocument:
@@ -45,7 +48,14 @@ def parse_did_document(document: Json, did: DID, *, allow_http: bool = False) ->
         raise InvalidDocument(f"the document of {did} is no object")
     if document.get("id") != did:
         raise InvalidDocument(f"the document of {did} says that it is of {str(document.get('id'))[:80]!r}")
-    return DidDocument(did, _handle_claim(document), _signing_key(document, did), _pds(document, did, allow_http))
+    return DidDocument(
+        did,
+        _handle_claim(document),
+        _key(document, did, "#atproto"),
+        _endpoint(document, did, "#atproto_pds", PDS_TYPE, allow_http),
+        _key(document, did, "#atproto_label"),
+        _endpoint(document, did, "#atproto_labeler", LABELER_TYPE, allow_http),
+    )
 
 
 def parse_endpoint(text: str, *, allow_http: bool = False) -> str | None:
@@ -73,8 +83,8 @@ def _handle_claim(document: dict[str, Json]) -> Handle | None:
     return None
 
 
-def _signing_key(document: dict[str, Json], did: DID) -> str | None:
-    for method in _entries(document, "verificationMethod", did, "#atproto"):
+def _key(document: dict[str, Json], did: DID, fragment: str) -> str | None:
+    for method in _entries(document, "verificationMethod", did, fragment):
         kind, multibase = method.get("type"), method.get("publicKeyMultibase")
         if method.get("controller", did) != did or not isinstance(kind, str) or not isinstance(multibase, str):
             continue
@@ -89,10 +99,10 @@ def _parse_key(kind: str, multibase: str) -> PublicKey:
     return parse_multikey(multibase) if kind == "Multikey" else parse_legacy_key(kind, multibase)
 
 
-def _pds(document: dict[str, Json], did: DID, allow_http: bool) -> str | None:
+def _endpoint(document: dict[str, Json], did: DID, fragment: str, kind: str, allow_http: bool) -> str | None:
     # The first entry of this id and type is the host, valid or not: a second is no fallback.
-    for service in _entries(document, "service", did, "#atproto_pds"):
-        if service.get("type") == PDS_TYPE:
+    for service in _entries(document, "service", did, fragment):
+        if service.get("type") == kind:
             endpoint = service.get("serviceEndpoint")
             return parse_endpoint(endpoint, allow_http=allow_http) if isinstance(endpoint, str) else None
     return None

@@ -6,6 +6,7 @@
     ├── EncodingError             CBOR, CID, CAR or JSON data-model bytes break their rules
     ├── InvalidKey                a public key cannot be read
     ├── InvalidDocument           a DID document breaks its rules
+    ├── InvalidLabel              a label breaks the rules of its form
     ├── VerificationError         a commit is not what it claims
     │   ├── BadSignature
     │   ├── FieldMismatch         sizes, shapes, revs, DIDs
@@ -15,7 +16,8 @@
     ├── BadToken                  a service token proves nothing, and why by its protocol name
     ├── IdentityNotFound          conclusive: this DID does not exist, or is tombstoned
     ├── RepoGone                  conclusive: the host no longer serves this repo, and says why
-    └── StreamRefused             conclusive: this URL serves no event stream
+    ├── StreamRefused             conclusive: this URL serves no event stream
+    └── QueryRefused              conclusive: this host does not answer this query
     NetworkError                  the network did not answer: retry with backoff
     ├── HostNotFound              the name of a host does not exist
     ├── ForbiddenAddress          a URL leads where we do not go
@@ -49,6 +51,10 @@ class InvalidKey(ProtocolError):
 
 class InvalidDocument(ProtocolError):
     """A DID document is not a document of the DID that was asked for, or lacks what it needs."""
+
+
+class InvalidLabel(ProtocolError):
+    """A label lacks a field, or has one that breaks its rules."""
 
 
 class VerificationError(ProtocolError):
@@ -108,6 +114,10 @@ class RepoGone(ProtocolError):
 
 class StreamRefused(ProtocolError):
     """Conclusive: what answers at this URL will never stream events."""
+
+
+class QueryRefused(ProtocolError):
+    """Conclusive: the host does not know the query, or will not answer it as it was asked."""
 
 
 class NetworkError(Exception):

@@ -1,8 +1,9 @@
 """Every metric and every named event of the indexer, declared once: the exposition and the page of reference follow.
 
 Labels are small closed sets, shown as 0 from the start so that an alert can see what never happened, or names of hosts,
-which are bounded: strangers choose the hosts of accounts. DIDs stand in log lines only. Names follow
-https://prometheus.io/docs/practices/naming/: the unit is in the name, a total counts since the process began.
+which are bounded: strangers choose the hosts of accounts. DIDs stand in log lines only, but for those of labelers, which
+are settings. Names follow https://prometheus.io/docs/practices/naming/: the unit is in the name, a total counts since the
+process began.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Final
 
 from atprotocol.frames import ACCOUNT, COMMIT, ERROR, IDENTITY, INFO, SYNC
 from indexer.decisions import Cause, Ignored, SyncStatus
+from indexer.label_scope import Refusal
 from indexer.verdicts import DIFFERENT, Verdict
 
 PREFIX: Final = "plyr_indexer_"
@@ -93,6 +95,18 @@ EVENTS: Final = STREAM_EVENTS | {
     "indexer.audit_not_live": "an audit began although a stream was not live yet",
     "indexer.auditing": "an audit goes on",
     "indexer.audited": "an audit ended",
+    "indexer.labeler_disconnected": "a labeler ended the connection, could not be reached, or is no labeler",
+    "indexer.labeler_restarted": "a labeler numbers its messages anew: it is read from the beginning",
+    "indexer.labeler_out_of_order": "a labeler sent a message behind a later one: its labels were taken all the same",
+    "indexer.labeler_outdated_cursor": "a labeler says that it no longer has our cursor: its labels are asked for page by page",
+    "indexer.labeler_info": "a labeler said something of its stream that we do not know",
+    "indexer.labeler_rotated": "a labeler signs with another key",
+    "indexer.labeler_forgotten": "a labeler is configured no more: its labels were deleted",
+    "indexer.label_refused": "a label, or a message with labels, could not be taken",
+    "indexer.labels_unwritten": "labels could not be written: they come again",
+    "indexer.labels_repair_failed": "a labeler could not be asked for its labels, and is asked again",
+    "indexer.labels_unrepaired": "a labeler does not tell its labels page by page: what was missed stays missed",
+    "indexer.labels_repaired": "a labeler was asked for its labels page by page",
     **{f"indexer.audit_{verdict}": "an audit found a repository different" for verdict in sorted(DIFFERENT)},
     f"indexer.audit_{Verdict.UNREACHABLE}": "an audit could not ask a repository's host",
 }
@@ -106,6 +120,8 @@ _STATUS = Label("status", (*SyncStatus, INACTIVE))
 _FAILURE = Label("cause", (Cause.BAD_SIGNATURE, Cause.BROKEN_CHAIN, Cause.PARTIAL_PROOF, Cause.BAD_COMMIT))
 _OUTCOME = Label("outcome", (*SyncStatus, INACTIVE, *(f"failed:{cause}" for cause in Cause)))
 _FETCH = Label("how", tuple(Fetch))
+
+_LABELER = Label("labeler", None, "the DID of a configured labeler")
 
 _C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 
@@ -195,6 +211,24 @@ AUDIT_SHARE: Final = Instrument(
     "audit_share_of_same", _G, "Share of the compared repositories that equal their hosts': the objective."
 )
 AUDIT_AGE: Final = Instrument("audit_age_seconds", _G, "Time since the last audit ended.")
+
+# labels
+LABELS_STORED: Final = Instrument(
+    "labels_stored_total", _C, "Labels that were stored, or replaced earlier ones.", (_LABELER,)
+)
+LABELS_REFUSED: Final = Instrument(
+    "labels_refused_total",
+    _C,
+    "Labels that were not taken, those about what we never show among them; of messages that cannot be read, one each.",
+    (Label("reason", tuple(Refusal)),),
+)
+LABELER_CONNECTED: Final = Instrument(
+    "labeler_connected", _G, "1: the labeler's stream is open; 0: it is not.", (_LABELER,)
+)
+LABELER_SEQ: Final = Instrument("labeler_seq", _G, "The seq that the database covers.", (_LABELER,))
+LABELER_SILENCE: Final = Instrument(
+    "labeler_last_message_seconds", _G, "Time since a labeler said anything, once it did; most are quiet.", (_LABELER,)
+)
 
 # the database
 BATCHES: Final = Instrument("batches_total", _C, "Batches that were committed.")

@@ -8,6 +8,7 @@ import logging
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -50,6 +51,15 @@ class HostCounter(Counter[str]):
         self[host if host in self or len(self) < HOSTS_LIMIT else OTHER_HOSTS] += 1
 
 
+@dataclass(slots=True)
+class LabelerView:
+    """How it stands with one labeler: whether its stream is open, and when it last said anything; `seq` is stored."""
+
+    is_connected: bool = False
+    seq: int = 0
+    last_message_at: datetime | None = None
+
+
 class Metrics:
     """Counts since the start of this process."""
 
@@ -76,6 +86,9 @@ class Metrics:
         self.audit_counts: Mapping[str, int] = {}
         self.audit_finished_at: datetime | None = None
         self.share_of_same: float | None = None
+        self.labels_stored: Counter[str] = Counter()
+        self.labels_refused: Counter[str] = Counter()
+        self.labelers: dict[str, LabelerView] = {}
 
     def frame(self, kind: str) -> None:
         """Count a frame that concerns us, by kind."""

@@ -127,7 +127,7 @@ class Observation:
             survey.add(repos[start : start + SLICE])
             await asyncio.sleep(0)
         self.tick()
-        readings = self._streams() | self._counted() | self._waiting(survey)
+        readings = self._streams() | self._counted() | self._waiting(survey) | self._labels()
         return [_family(instrument, readings[instrument]) for instrument in INSTRUMENTS]
 
     def _streams(self) -> dict[Instrument, Reading]:
@@ -201,6 +201,21 @@ class Observation:
             declared.WAITING_BYTES: {(): self._repos.waiting_bytes},
             declared.WAITLIST: {(): self._growth.waiting_count},
             declared.FORGOTTEN: {(): self._growth.forgotten},
+        }
+
+    def _labels(self) -> dict[Instrument, Reading]:
+        metrics, now = self._metrics, self._clock()
+        labelers = metrics.labelers.items()
+        return {
+            declared.LABELS_STORED: {(did,): metrics.labels_stored[did] for did, _ in labelers},
+            declared.LABELS_REFUSED: _labelled(metrics.labels_refused),
+            declared.LABELER_CONNECTED: {(did,): float(view.is_connected) for did, view in labelers},
+            declared.LABELER_SEQ: {(did,): view.seq for did, view in labelers},
+            declared.LABELER_SILENCE: {
+                (did,): _seconds(now - view.last_message_at)
+                for did, view in labelers
+                if view.last_message_at is not None
+            },
         }
 
 

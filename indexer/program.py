@@ -27,6 +27,8 @@ from indexer.fetching import RealNetwork
 from indexer.growth import Growth, HostGrowth
 from indexer.handles import Handles, Verifier
 from indexer.journal import Journal
+from indexer.label_takedowns import LabelTakedowns
+from indexer.labelers import Labelers
 from indexer.leadership import take_lead
 from indexer.metrics import Metrics
 from indexer.observation import Observation
@@ -56,6 +58,7 @@ class Indexer:
     repair: Repair
     handles: Handles
     requests: Requests
+    labelers: Labelers
     audit: Audit
     rankings: Rankings
     upstreams: Upstreams
@@ -85,6 +88,8 @@ async def assembled(
         # First the lead, then the state: a batch of an older leader is committed by now, or refused.
         lead = await take_lead(connection)
         repos = await repo_rows.load(connection)
+        labeled = LabelTakedowns(settings.labelers)
+        await labeled.load(connection)
     metrics, journal = Metrics(), Journal()
     growth = Growth(
         settings.new_repos_per_minute,
@@ -115,7 +120,18 @@ async def assembled(
     handles = Handles(repos, journal, outside.verifier, metrics, now)
     repair.identities.on_identity = handles.wake
     audit = Audit(pool, repos, journal, look, repair.identities, metrics, now, wake, settings.audit)
-    requests = Requests(pool, repos, journal, wake)
+    requests = Requests(pool, repos, journal, labeled, wake, now)
+    labelers = Labelers(
+        pool,
+        client,
+        outside.policy,
+        outside.directory,
+        reader.own_collections,
+        labeled,
+        metrics,
+        now,
+        settings.labelers,
+    )
     upstreams = Upstreams(
         pool, client, outside.policy, repos, reader, journal, processor, repair, audit, growth, metrics, settings
     )
@@ -132,6 +148,7 @@ async def assembled(
             repair,
             handles,
             requests,
+            labelers,
             audit,
             rankings,
             upstreams,
@@ -152,6 +169,7 @@ async def run(indexer: Indexer, settings: IndexerSettings) -> None:
         group.create_task(indexer.repair.run(), name="repair")
         group.create_task(indexer.handles.run(), name="handles")
         group.create_task(indexer.requests.run(settings.poll_seconds), name="requests")
+        group.create_task(indexer.labelers.run(), name="labelers")
         group.create_task(indexer.audit.run(), name="audit")
         group.create_task(indexer.rankings.run(), name="rankings")
         group.create_task(admit(indexer), name="admission")

@@ -1,8 +1,8 @@
 """What people ask of the indexer through the database: fetch this account, hide that one.
 
 Polled, as it must also work behind a pooler that keeps no LISTEN. Only `plyr` is read; the writer marks a request as
-taken in the transaction that stores what it asks for, so that none is lost in a crash. Takedowns of accounts are copied
-into the status rows, so that counters leave them out.
+taken in the transaction that stores what it asks for, so that none is lost in a crash. Takedowns of accounts, the
+operator's and those of configured labelers, are copied into the status rows, so that counters leave them out.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from indexer import overlays
 from indexer.cancellation import cancellations, end_if_cancelled
 from indexer.decisions import Cause
 from indexer.journal import Journal, OverlaysUnit, RequestUnit
+from indexer.label_takedowns import LabelTakedowns
 from indexer.state import Repo, Repos
 
 _REQUESTS = "SELECT did FROM plyr.sync_requests WHERE taken_at IS NULL ORDER BY requested_at LIMIT 100"
@@ -25,11 +26,21 @@ _TAKEDOWNS = "SELECT subject FROM plyr.takedowns WHERE subject LIKE 'did:%'"
 class Requests:
     """Takes up what stands in `plyr`."""
 
-    def __init__(self, pool: asyncpg.Pool, repos: Repos, journal: Journal, wake: Callable[[Repo], None]) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        repos: Repos,
+        journal: Journal,
+        labeled: LabelTakedowns,
+        wake: Callable[[Repo], None],
+        clock: Callable[[], datetime],
+    ) -> None:
         """Take the parts; nothing runs before run()."""
         self._pool = pool
         self._repos = repos
         self._journal = journal
+        self._labeled = labeled
+        self._clock = clock
         self._wake = wake
         self._taken: dict[str, RequestUnit] = {}
         self._overlays_until: datetime | None = None
@@ -55,9 +66,11 @@ class Requests:
         wanted = [did for did in wanted if did not in self._taken]
         for did in wanted:
             self._request(did)
+        now = self._clock()
         for did, repo in self._repos.by_did.items():
-            if repo.takendown is not (did in hidden):
-                repo.takendown = did in hidden
+            is_takendown = did in hidden or self._labeled.holds(did, now)
+            if repo.takendown is not is_takendown:
+                repo.takendown = is_takendown
                 self._journal.touch(repo)
         self._take_overlays(imported_at)
         return len(wanted)

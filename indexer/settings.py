@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from atprotocol.syntax.did import DID
 from indexer.audit import AuditSettings
 from indexer.consumer import StreamSettings
 from indexer.repair import RepairSettings
@@ -24,6 +25,8 @@ class IndexerSettings:
     new_repos_per_host_burst: int = 2000
     # Every tracked repository takes memory, about 2 kB.
     max_repos: int = 500_000
+    # Whose labels are kept; nobody's unless somebody is named.
+    labelers: tuple[DID, ...] = ()
     discovers: bool = True
     discovery_seconds: float = 86_400.0
     poll_seconds: float = 1.0

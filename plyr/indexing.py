@@ -48,6 +48,7 @@ def indexer_settings(settings: Settings) -> IndexerSettings:
     return IndexerSettings(
         relay_urls=settings.relay_urls,
         namespace=settings.namespace,
+        labelers=settings.labelers,
         repair=RepairSettings(patience_seconds=patience),
     )
 

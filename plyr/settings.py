@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from atprotocol.errors import InvalidSyntax
+from atprotocol.syntax.did import DID, did_method, parse_did
 from atprotocol.syntax.nsid import parse_nsid
 from database.connect import parse_database_url
 from plyr.outcome import CommandError, ExitCode
@@ -26,6 +27,7 @@ _WEB_SCHEMES = {"wss": "https", "ws": "http"}
 _HOST_NAME = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _SHORTEST_SECRET = 4
+_DID_METHODS = ("plc", "web")
 
 HostAndPort = tuple[str, int]
 
@@ -41,6 +43,8 @@ class Settings:
     relay_urls: tuple[str, ...] = (DEFAULT_RELAY_URL,)
     plc_url: str = DEFAULT_PLC_URL
     namespace: str = DEFAULT_NAMESPACE
+    # Whose labels are indexed; nobody's unless the operator names somebody.
+    labelers: tuple[DID, ...] = ()
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     # Where the indexer shows its figures; None: nowhere.
@@ -74,6 +78,7 @@ class Settings:
 def read_settings(
     *,
     relay: Iterable[str] | None = None,
+    labeler: Iterable[str] | None = None,
     plc: str | None = None,
     port: int | None = None,
     host: str | None = None,
@@ -99,6 +104,7 @@ def read_settings(
     if len(set(places)) < len(places):
         # A cursor belongs to a host: each of the two would find it moved by somebody else, and end.
         raise _wrong(f"{_named('--relay', 'PLYR_RELAY_URL')} names two upstreams at one host")
+    labelers = list(labeler or ()) or (value("PLYR_LABELERS") or "").replace(",", " ").split()
     plc_url = _url(value("PLYR_PLC_URL", plc, DEFAULT_PLC_URL) or "", "--plc", "PLYR_PLC_URL")
     resolver = value("PLYR_HANDLE_RESOLVER_URL")
     wanted_dir = value("PLYR_DATA_DIR", str(data_dir) if data_dir is not None else None)
@@ -109,6 +115,7 @@ def read_settings(
         relay_urls=relay_urls,
         plc_url=plc_url,
         namespace=_namespace(value("PLYR_NAMESPACE", None, DEFAULT_NAMESPACE) or ""),
+        labelers=tuple(dict.fromkeys(map(_labeler, labelers))),
         host=value("PLYR_HOST", host, DEFAULT_HOST) or "",
         port=_port(value("PLYR_PORT", None if port is None else str(port), str(DEFAULT_PORT)) or ""),
         metrics_port=None if wanted_metrics is None else _port(wanted_metrics, "--metrics-port (PLYR_METRICS_PORT)"),
@@ -201,6 +208,16 @@ def _namespace(text: str) -> str:
     except InvalidSyntax as error:
         raise _wrong(f"PLYR_NAMESPACE is no namespace: write it like {DEFAULT_NAMESPACE}") from error
     return text
+
+
+def _labeler(text: str) -> DID:
+    try:
+        did = parse_did(text)
+    except InvalidSyntax:
+        did = None
+    if did is None or did_method(did) not in _DID_METHODS:
+        raise _wrong("--labeler (PLYR_LABELERS) takes DIDs of labelers, did:plc:… or did:web:…, and no handles")
+    return did
 
 
 def _hostname(text: str | None) -> str | None:

@@ -19,6 +19,12 @@ _UPSTREAMS = """
     FROM network.cursors
     ORDER BY host, endpoint
 """
+_LABELERS = """
+    SELECT c.src, c.seq, c.updated_at,
+           (SELECT count(*) FROM network.labels l WHERE l.src = c.src AND l.uri_id = 0 AND NOT l.negated) AS labels
+    FROM network.label_cursors c
+    ORDER BY c.src
+"""
 _REPOS = """
     SELECT sync_status, cause, active, upstream_status, count(*) AS count,
            count(*) FILTER (WHERE active AND handle IS NOT NULL AND handle_checked_at IS NULL) AS unchecked_handles,
@@ -59,6 +65,7 @@ async def read_status(connection: asyncpg.Connection, now: datetime | None = Non
     """Return everything that `plyr status` shows, as of one moment, ready to be JSON."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         upstreams = await connection.fetch(_UPSTREAMS)
+        labelers = await connection.fetch(_LABELERS)
         repos = await connection.fetch(_REPOS)
         records = await connection.fetch(_RECORDS)
         rejected = await connection.fetch(_REJECTED)
@@ -81,6 +88,15 @@ async def read_status(connection: asyncpg.Connection, now: datetime | None = Non
                 "lag_seconds": _lag(row["event_time"], present),
             }
             for row in upstreams
+        ],
+        "labelers": [
+            {
+                "did": row["src"],
+                "seq": row["seq"],
+                "updated_at": _text(row["updated_at"]),
+                "labels": row["labels"],
+            }
+            for row in labelers
         ],
         "repos": {
             "total": sum(row["count"] for row in repos),
@@ -112,6 +128,13 @@ def render(status: Status) -> str:
         (each["host"], f"cursor {each['seq']:,}", _shown_lag(each["lag_seconds"])) for each in status["upstreams"]
     ]
     lines.append(columns(upstreams) or "  none was followed yet")
+    if status["labelers"]:
+        lines += ["", "Labelers"]
+        lines.append(
+            columns(
+                [(each["did"], f"cursor {each['seq']:,}", f"{each['labels']:,} labels") for each in status["labelers"]]
+            )
+        )
     lines += ["", f"Repositories: {repos['total']:,}, hidden {repos['hidden']:,}"]
     lines.append(columns([(name, f"{count:,}") for name, count in repos["by_status"].items()]) or "  none yet")
     if repos["by_cause"]:

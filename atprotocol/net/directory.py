@@ -30,13 +30,15 @@ _CONCLUSIVE = frozenset((404, _TOMBSTONE))
 class Identity:
     """An account as its DID document has it now; None where the document names none.
 
-    `handle_claim` is unverified, `signing_key` a did:key text, `pds` an origin.
+    `handle_claim` is unverified, keys are did:key texts, `pds` and `labeler` origins.
     """
 
     did: DID
     handle_claim: Handle | None
     signing_key: str | None
     pds: str | None
+    label_key: str | None = None
+    labeler: str | None = None
 
 
 class Directory:
@@ -99,7 +101,9 @@ class Directory:
         except (NetworkError, ProtocolError) as error:
             wait = error.retry_after_seconds if isinstance(error, NetworkError) else None
             raise IdentityUnavailable(f"{did}: {error}", retry_after_seconds=wait) from error
-        return Identity(parsed.did, parsed.handle_claim, parsed.signing_key, parsed.pds)
+        return Identity(
+            parsed.did, parsed.handle_claim, parsed.signing_key, parsed.pds, parsed.label_key, parsed.labeler
+        )
 
     def _document_url(self, did: DID) -> str:
         if _PLC.fullmatch(did):

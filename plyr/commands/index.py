@@ -1,7 +1,7 @@
 """`plyr index`: the indexer alone, without loading what serves."""
 
 from plyr.clusters import own_database
-from plyr.commands.options import AllowHost, DataDir, LogLevel, MetricsPort, Plc, Relay
+from plyr.commands.options import AllowHost, DataDir, Labeler, LogLevel, MetricsPort, Plc, Relay
 from plyr.indexing import index as run_index
 from plyr.indexing import indexer_settings
 from plyr.outcome import ExitCode
@@ -14,6 +14,7 @@ from plyr.watching import metrics_served
 def index(
     *,
     relay: Relay = None,
+    labeler: Labeler = None,
     plc: Plc = None,
     metrics_port: MetricsPort = None,
     data_dir: DataDir = None,
@@ -23,6 +24,7 @@ def index(
     """Run the indexer alone."""
     settings = read_settings(
         relay=relay,
+        labeler=labeler,
         plc=plc,
         metrics_port=metrics_port,
         data_dir=data_dir,

@@ -11,6 +11,14 @@ Relay: TypeAlias = Annotated[
         name="--relay", negative="", help="Relay, or PDS, to follow; several are followed at once [PLYR_RELAY_URL]."
     ),
 ]
+Labeler: TypeAlias = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--labeler",
+        negative="",
+        help="DID of a labeler whose labels are indexed; several are followed, none unless set [PLYR_LABELERS].",
+    ),
+]
 Plc: TypeAlias = Annotated[str | None, Parameter(name="--plc", help="PLC directory to ask [PLYR_PLC_URL].")]
 Port: TypeAlias = Annotated[
     int | None, Parameter(name="--port", help="Port to serve on, 8001 unless set; 0 takes a free one [PLYR_PORT].")

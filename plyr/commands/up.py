@@ -3,7 +3,7 @@
 import asyncio
 
 from plyr.clusters import own_database
-from plyr.commands.options import AllowHost, DataDir, Host, LogLevel, MetricsPort, Plc, Port, Relay
+from plyr.commands.options import AllowHost, DataDir, Host, Labeler, LogLevel, MetricsPort, Plc, Port, Relay
 from plyr.indexing import index as run_index
 from plyr.indexing import indexer_settings
 from plyr.listening import port_of, port_taken
@@ -19,6 +19,7 @@ from plyr.watching import metrics_served
 def up(
     *,
     relay: Relay = None,
+    labeler: Labeler = None,
     plc: Plc = None,
     port: Port = None,
     host: Host = None,
@@ -30,6 +31,7 @@ def up(
     """Run everything at once."""
     settings = read_settings(
         relay=relay,
+        labeler=labeler,
         plc=plc,
         port=port,
         host=host,

@@ -32,6 +32,7 @@ from indexer.fetching import RealNetwork
 from indexer.growth import Growth, HostGrowth
 from indexer.handles import Handles
 from indexer.journal import Journal, Position
+from indexer.label_takedowns import LabelTakedowns
 from indexer.leadership import take_lead
 from indexer.metrics import Metrics
 from indexer.observation import Observation
@@ -85,6 +86,7 @@ class Harness:
         self.limits = limits
         self.reader = reader
         self.clock_offset = timedelta(0)
+        self.labelers: tuple[DID, ...] = ()
 
     def now(self) -> datetime:
         """Return the world's time."""
@@ -96,6 +98,8 @@ class Harness:
             lead = await take_lead(connection)
             self.repos = await repo_rows.load(connection)
             stored = await connection.fetchval("SELECT seq FROM network.cursors WHERE host = $1", RELAY.host)
+            self.labeled = LabelTakedowns(self.labelers)
+            await self.labeled.load(connection)
         self.metrics = Metrics()
         self.journal = Journal()
         self.position = Position(RELAY.host, "com.atproto.sync.subscribeRepos", stored_seq=stored)
@@ -148,7 +152,7 @@ class Harness:
             self.now,
         )
         self.writer = Writer(self.pool, self.journal, self.repos, self.reader, self.metrics, self.now, lead)
-        self.requests = Requests(self.pool, self.repos, self.journal, self._wake)
+        self.requests = Requests(self.pool, self.repos, self.journal, self.labeled, self._wake, self.now)
         self.observation = Observation(
             self.metrics, self.repos, self.journal, self.writer, self.repair, growth, self.now
         )

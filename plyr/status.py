@@ -19,12 +19,7 @@ _UPSTREAMS = """
     FROM network.cursors
     ORDER BY host, endpoint
 """
-_LABELERS = """
-    SELECT c.src, c.seq, c.updated_at,
-           (SELECT count(*) FROM network.labels l WHERE l.src = c.src AND l.uri_id = 0 AND NOT l.negated) AS labels
-    FROM network.label_cursors c
-    ORDER BY c.src
-"""
+_LABELERS = "SELECT src, seq, updated_at FROM network.label_cursors ORDER BY src"
 _REPOS = """
     SELECT sync_status, cause, active, upstream_status, count(*) AS count,
            count(*) FILTER (WHERE active AND handle IS NOT NULL AND handle_checked_at IS NULL) AS unchecked_handles,
@@ -90,13 +85,7 @@ async def read_status(connection: asyncpg.Connection, now: datetime | None = Non
             for row in upstreams
         ],
         "labelers": [
-            {
-                "did": row["src"],
-                "seq": row["seq"],
-                "updated_at": _text(row["updated_at"]),
-                "labels": row["labels"],
-            }
-            for row in labelers
+            {"did": row["src"], "seq": row["seq"], "updated_at": _text(row["updated_at"])} for row in labelers
         ],
         "repos": {
             "total": sum(row["count"] for row in repos),

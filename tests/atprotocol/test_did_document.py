@@ -169,3 +169,20 @@ def test_key_and_host_need_no_handle() -> None:
 def test_a_service_of_another_type_is_no_host() -> None:
     other = _service(type="SomethingElse", serviceEndpoint="https://other.example.com")
     assert parse_did_document(_document(service=[other, _service()]), ALICE).pds == "https://pds.example.com"
+
+
+def test_a_labeler_has_a_key_and_a_service_of_its_own() -> None:
+    label_method = _method(id=f"{ALICE}#atproto_label", publicKeyMultibase=OTHER_KEY.multikey)
+    service = _service(id="#atproto_labeler", type="AtprotoLabeler", serviceEndpoint="https://labels.example.com/")
+    document = _document(verificationMethod=[_method(), label_method], service=[_service(), service])
+    parsed = parse_did_document(document, ALICE)
+
+    assert (parsed.signing_key, parsed.label_key) == (KEY.did_key, OTHER_KEY.did_key)
+    assert (parsed.pds, parsed.labeler) == ("https://pds.example.com", "https://labels.example.com")
+
+
+def test_no_other_key_or_service_stands_in_for_those_of_a_labeler() -> None:
+    service = _service(id="#atproto_labeler", serviceEndpoint="https://labels.example.com")
+    parsed = parse_did_document(_document(service=[_service(), service]), ALICE)
+
+    assert (parsed.label_key, parsed.labeler) == (None, None)

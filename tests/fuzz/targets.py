@@ -16,6 +16,7 @@ import world
 from fuzz.choices import Choices
 from fuzz.commits import bend_commit, check_commit, honest_frames
 from fuzz.identities import document_seeds, fuzz_document, fuzz_handle
+from fuzz.label_messages import LABEL_SEEDS, fuzz_labels
 from fuzz.records import RECORDS, Records
 from fuzz.trees import bend_tree
 from fuzz.words import said
@@ -239,9 +240,10 @@ def make_targets() -> dict[str, Target]:
     cars = [b"\0" + world.car(account.head, {account.head: account.head_block} | account.tree.blocks)]
     documents = document_seeds()
     made = [
-        Target("frames", 20, fuzz_frame, _frame_seeds(), 4096),
+        Target("frames", 17, fuzz_frame, _frame_seeds(), 4096),
         Target("car", 10, fuzz_car, (*cars, *(b"\1" + seed for seed in _decisions(8))), 2048),
-        Target("cbor", 16, fuzz_cbor, tuple(world.encode(value) for value in [*values, [1, -1, b"x", 2**40, True]])),
+        Target("labels", 6, fuzz_labels, LABEL_SEEDS, 2048),
+        Target("cbor", 13, fuzz_cbor, tuple(world.encode(value) for value in [*values, [1, -1, b"x", 2**40, True]])),
         Target("mst", 4, bend_tree, _decisions(16)),
         Target("commit", 10, fuzz_commit, (account.head_block,)),
         Target("verify_commit", 5, lambda data: check_commit(*bend_commit(Choices(data))), _decisions(32)),

@@ -9,7 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 import world
-from harness import CATALOG, TRACK, track
+from harness import CATALOG, TRACK, like, track
+from labeler import labeler
+from labeler_server import LabelerServer
 from world_server import WorldServer
 
 from atprotocol.errors import StreamRefused
@@ -17,6 +19,7 @@ from atprotocol.net.addresses import Policy
 from atprotocol.net.directory import Directory
 from atprotocol.net.handles import HandleVerifier
 from atprotocol.net.http import BoundedClient
+from atprotocol.syntax.did import DID
 from database.connect import create_pool
 from indexer.audit import AuditSettings
 from indexer.comparing import ComparingSettings
@@ -36,6 +39,7 @@ class Running:
         self.url = url
         self.servers = servers
         self.world = servers[0].world
+        self.opened_ports: list[int] = []
         self.settings = IndexerSettings(
             relay_urls=tuple(server.url for server in servers),
             stream=StreamSettings(first_cursor=0),
@@ -46,7 +50,8 @@ class Running:
 
     @asynccontextmanager
     async def indexing(self, **changed: Any) -> AsyncIterator[Indexer]:
-        opened = frozenset(("localhost", server.port) for server in self.servers)
+        ports = [*(server.port for server in self.servers), *self.opened_ports]
+        opened = frozenset(("localhost", port) for port in ports)
         policy = Policy(opened, allow_http=True)
         directory_url = self.servers[0].url
         pool = await create_pool(self.url, role="plyr_indexer", maximum=4)
@@ -223,3 +228,34 @@ async def test_an_audit_that_was_asked_for_is_done_by_the_program(one: Running) 
         account.commit([("update", TRACK, track("never announced"))])
         indexer.audit.request("test")
         await one.until_titles("never announced")
+
+
+async def test_a_configured_labeler_is_followed_and_takes_accounts_out_of_the_counts(one: Running) -> None:
+    server = LabelerServer()
+    await server.start()
+    server.labeler = labeler(one.world, endpoint=server.url)
+    one.opened_ports.append(server.port)
+    account, fan = (one.world.account(pds=one.servers[0].url) for _ in range(2))
+    connection = await asyncpg.connect(one.url)
+
+    async def counted(likes: list[int]) -> None:
+        async def is_so() -> bool:
+            rows = await connection.fetch("SELECT like_count FROM network.track_counters")
+            return [row["like_count"] for row in rows] == likes
+
+        await one.until(is_so)
+
+    try:
+        async with one.indexing(labelers=(DID(server.labeler.did),)):
+            await one.publish(account, ("create", TRACK, track("One")))
+            await one.until_titles("One")
+            await one.publish(fan, ("create", "fm.plyr.like/3mbd3542kzc2a", like(account, TRACK)))
+            await counted([1])
+            await server.say(server.labeler.label(fan.did, "!takedown"))
+            await counted([])
+        async with one.indexing():
+            # Nobody is believed any more.
+            await counted([1])
+    finally:
+        await connection.close()
+        await server.stop()

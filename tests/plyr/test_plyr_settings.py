@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from plyr.indexing import indexer_settings
 from plyr.outcome import CommandError, ExitCode
 from plyr.settings import DEFAULT_PLC_URL, DEFAULT_RELAY_URL, Settings, read_settings
 
@@ -63,6 +64,9 @@ def test_a_relay_of_a_development_network_is_opened_and_nothing_beside_it() -> N
         ("PLYR_DATABASE_URL", "postgresql://me:secret/word@localhost:5432/x"),
         ("PLYR_LOG_LEVEL", "loud"),
         ("PLYR_TRUSTED_PROXY_HOPS", "-1"),
+        ("PLYR_LABELERS", "labeler.example.com"),
+        ("PLYR_LABELERS", "did:key:zQ3shunBKsXixLxKtC5qeSG9E4J5RkGN57im31pcTzbNQnm5w"),
+        ("PLYR_LABELERS", "did:web:labels.example.com did:plc:"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_and_without_its_secret(variable: str, text: str) -> None:
@@ -89,3 +93,12 @@ def test_figures_are_shown_nowhere_unless_asked_for_and_then_to_this_machine_alo
     assert (settings.metrics_port, settings.metrics_host) == (9464, "127.0.0.1")
     assert read_settings(environment={"PLYR_METRICS_PORT": "9464"}, metrics_port=0).metrics_port == 0
     assert read_settings(environment={"PLYR_METRICS_HOST": "0.0.0.0"}).metrics_host == "0.0.0.0"
+
+
+def test_nobody_labels_unless_named_and_each_once() -> None:
+    assert read_settings(environment={}).labelers == ()
+    plc, web = "did:plc:ewvi7nxzyoun6zhxrhs64oiz", "did:web:labels.example.com"
+    named = read_settings(environment={"PLYR_LABELERS": f"{plc},{web}, {plc}"})
+    assert named.labelers == (plc, web)
+    assert indexer_settings(named).labelers == (plc, web)
+    assert read_settings(environment={"PLYR_LABELERS": plc}, labeler=[web]).labelers == (web,)

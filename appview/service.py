@@ -102,7 +102,10 @@ class Service:
                 viewer = None if call.viewer_did is None else await _viewer(connection, call.viewer_did)
                 if viewer is not None and viewer.rev is not None:
                     call.reply_headers[_REPO_REV] = viewer.rev
-                return await method(Context(call, connection, self.settings, self.contents, viewer))
+                context = Context(call, connection, self.settings, self.contents, viewer)
+                # Those that we follow decide about what is shown, whatever else somebody wants to see of them.
+                context.say_labelers(Labeler(DID(did), redact=True) for did in self.settings.labelers)
+                return await method(context)
 
         return handler
 

@@ -30,6 +30,7 @@ def appview(url: str, settings: Settings, port: int, resolve_key: ResolveKey) ->
         public_url=public_url(settings, port),
         version=shipped.program_version(),
         trusted_proxy_hops=settings.trusted_proxy_hops,
+        labelers=settings.labelers,
     )
     app = create_app(chosen, load_catalog(settings), open_pool=pool_opener(url, chosen), resolve_key=resolve_key)
     return RequestLog(app, traced=settings.logfire_token is not None or settings.otlp_endpoint is not None)

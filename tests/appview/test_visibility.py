@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from running_appview import Appview
+from running_appview import Appview, StartAppview
 from seeds import NOW, Account, Seeds, Written, blob
 
 from appview.rows import ActorRow, LabelRow, State
@@ -435,6 +435,15 @@ async def test_the_labels_of_those_labelers_are_told_that_are_asked_for(appview:
         headers = {} if header is None else {"atproto-accept-labelers": header}
         track = (await appview.client.get("feed.getTrack", {"uri": world.track.uri}, headers=headers)).json()
         assert {label["src"] for label in track["labels"]} == expected
+
+
+async def test_an_answer_says_which_labelers_decided_about_it(start_appview: StartAppview) -> None:
+    appview = await start_appview(labelers=(LABELER,))
+    for headers in ({}, {"atproto-accept-labelers": ""}, {"atproto-accept-labelers": "did:plc:somebodyelse"}):
+        response = await appview.client.get("feed.getLatest", headers=headers)
+        assert response.headers["atproto-content-labelers"] == f"{LABELER};redact"
+    plain = await start_appview()
+    assert "atproto-content-labelers" not in (await plain.client.get("feed.getLatest")).headers
 
 
 async def test_a_page_is_filled_with_what_is_shown_before_it_ends(appview: Appview) -> None:

@@ -6,7 +6,7 @@ shown is not decided here: the rows carry the facts.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
@@ -28,19 +28,23 @@ from appview.visibility import SQL_LABEL_HOLDS, sql_not_taken_down
 BLUESKY_PROFILE_PATH = "app.bsky.actor.profile/self"
 _OWN_PROFILE = "actor.profile/self"
 
-_TRACK_STATES = """
-    SELECT t.uri_id, t.xmin AS version, coalesce(c.like_count, 0) AS like_count,
-        coalesce(c.comment_count, 0) AS comment_count,
-        coalesce(p.play_count, 0) AS own_play_count, coalesce(o.play_count, 0) AS imported_play_count,
-        CASE WHEN o.visibility = 'unlisted' AND NOT t.says_visibility THEN 'unlisted' ELSE t.visibility END AS visibility,
-        o.album_image_url,
-        EXISTS (SELECT FROM plyr.takedowns WHERE subject = t.uri) AS is_taken_down,
-        EXISTS (SELECT FROM network.labels WHERE uri = t.uri) AS has_labels
-    FROM network.tracks t
+# How a track `t` stands, and what that is read from.
+SQL_TRACK_STATE: Final = """
+    t.uri_id, t.xmin AS version, coalesce(c.like_count, 0) AS like_count,
+    coalesce(c.comment_count, 0) AS comment_count,
+    coalesce(p.play_count, 0) AS own_play_count, coalesce(o.play_count, 0) AS imported_play_count,
+    CASE WHEN o.visibility = 'unlisted' AND NOT t.says_visibility THEN 'unlisted' ELSE t.visibility END AS visibility,
+    o.album_image_url,
+    EXISTS (SELECT FROM plyr.takedowns WHERE subject = t.uri) AS is_taken_down,
+    EXISTS (SELECT FROM network.labels WHERE uri = t.uri) AS has_labels
+"""
+SQL_TRACK_STANDING: Final = """
     LEFT JOIN network.track_counters c ON c.uri_id = t.uri_id
     LEFT JOIN plyr.play_counters p ON p.subject = t.uri
     LEFT JOIN plyr.track_overlays o ON o.uri = t.uri
-    WHERE t.uri_id = ANY($1::bigint[])
+"""
+_TRACK_STATES = f"""
+    SELECT {SQL_TRACK_STATE} FROM network.tracks t {SQL_TRACK_STANDING} WHERE t.uri_id = ANY($1::bigint[])
 """
 _TRACK_CONTENTS = """
     SELECT t.uri_id, t.xmin AS version, t.actor_id, t.uri, d.cid, d.json AS record, d.indexed_at, t.created_at, t.title,
@@ -125,13 +129,17 @@ async def hydrate(
     comments: Sequence[int] = (),
     lists: Sequence[int] = (),
     actors: Sequence[int] = (),
+    track_states: Sequence[TrackState] | None = None,
 ) -> State:
-    """Return the rows of these numbers, of every account that they name, their labels, and what the viewer likes."""
+    """Return the rows of these numbers, of every account that they name, their labels, and what the viewer likes.
+
+    How the tracks stand is asked unless it is known already.
+    """
     own_path = f"{namespace}.{_OWN_PROFILE}"
     state = State(asker, profile_paths=(own_path, BLUESKY_PROFILE_PATH))
     actor_ids = set(actors)
     if tracks:
-        state.tracks = await _tracks(connection, contents, tracks)
+        state.tracks = await _tracks(connection, contents, tracks, track_states)
         for track in state.tracks.values():
             actor_ids.update(track.content.features)
         if asker.actor_id is not None:
@@ -153,9 +161,13 @@ async def hydrate(
 
 
 async def _tracks(
-    connection: asyncpg.Connection, contents: TrackContents, uri_ids: Sequence[int]
+    connection: asyncpg.Connection,
+    contents: TrackContents,
+    uri_ids: Sequence[int],
+    states: Sequence[TrackState] | None,
 ) -> dict[int, TrackRow]:
-    states = [TrackState._make(row) for row in await connection.fetch(_TRACK_STATES, uri_ids)]
+    if states is None:
+        states = [TrackState._make(row) for row in await connection.fetch(_TRACK_STATES, uri_ids)]
     kept = {each.uri_id: contents.get(each.uri_id, each.version) for each in states}
     if missing := [uri_id for uri_id, content in kept.items() if content is None]:
         read = [TrackContent(*row) for row in await connection.fetch(_TRACK_CONTENTS, missing)]

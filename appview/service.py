@@ -14,7 +14,7 @@ from typing import TypeAlias
 import asyncpg
 
 from appview.hydration import hydrate
-from appview.rows import State
+from appview.rows import State, TrackState
 from appview.settings import AppviewSettings
 from appview.track_contents import TrackContents
 from appview.viewer import Asker, Viewer
@@ -54,9 +54,10 @@ class Context:
     contents: TrackContents
     viewer: Viewer | None = None
 
-    async def hydrate(self, **numbers: Sequence[int]) -> State:
+    async def hydrate(self, track_states: Sequence[TrackState] | None = None, **numbers: Sequence[int]) -> State:
         """Load everything that an answer shows of these numbers, by kind: tracks, likes, comments, lists, actors."""
-        return await hydrate(self.connection, self.settings.namespace, self.asker, self.contents, **numbers)
+        namespace, contents = self.settings.namespace, self.contents
+        return await hydrate(self.connection, namespace, self.asker, contents, track_states=track_states, **numbers)
 
     @property
     def asker(self) -> Asker:

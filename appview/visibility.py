@@ -197,17 +197,17 @@ class SqlRules:
 
     def record(self, repo: str, did: str, uri: str, uri_id: str) -> str:
         """Return the condition that a record of an account is shown."""
-        return (
-            f"{repo}.visible AND {sql_not_taken_down(did)} AND {sql_not_taken_down(uri)}"
-            f" AND {self._not_labelled(f'{did}, {uri}', uri_id)}"
-        )
+        return f"{repo}.visible AND {sql_not_taken_down(did, uri)} AND {self._not_labelled(f'{did}, {uri}', uri_id)}"
 
-    def track(self, track: str, repo: str, did: str) -> str:
-        """Return the condition that a track is shown, but for its tags."""
+    def track(self, track: str, repo: str, did: str, overlay: str | None = None) -> str:
+        """Return the condition that a track is shown, but for its tags.
+
+        `overlay` is the alias of the track's row of plyr.track_overlays, or of the nothing that it has there.
+        """
         is_record_shown = self.record(repo, did, f"{track}.uri", f"{track}.uri_id")
         if TABLE[Reason.UNLISTED][self.seen] is not _H:
             return is_record_shown
-        return f"{track}.visibility = 'public' AND {_not_overlaid(track)} AND {is_record_shown}"
+        return f"{track}.visibility = 'public' AND {_not_overlaid(track, overlay)} AND {is_record_shown}"
 
     def _not_labelled(self, subjects: str, uri_id: str | None) -> str:
         hiding = [
@@ -228,9 +228,9 @@ class SqlRules:
 SQL_LABEL_HOLDS: Final = "NOT l.negated AND (l.expires_at IS NULL OR l.expires_at > now())"
 
 
-def sql_not_taken_down(subject: str) -> str:
-    """Return the SQL condition that a DID or a URI, given as an expression, is not taken down."""
-    return f"NOT EXISTS (SELECT FROM plyr.takedowns WHERE subject = {subject})"
+def sql_not_taken_down(*subjects: str) -> str:
+    """Return the SQL condition that no DID or URI of these, given as expressions, is taken down."""
+    return f"NOT EXISTS (SELECT FROM plyr.takedowns WHERE subject IN ({', '.join(subjects)}))"
 
 
 def sql_without_unwanted_tags(track: str) -> str:
@@ -239,8 +239,10 @@ def sql_without_unwanted_tags(track: str) -> str:
     return f"NOT {track}.tags && ARRAY[{tags}]"
 
 
-def _not_overlaid(track: str) -> str:
+def _not_overlaid(track: str, overlay: str | None) -> str:
     # Before the indexer has heard of an import, its word counts here already.
+    if overlay is not None:
+        return f"({track}.says_visibility OR {overlay}.visibility IS DISTINCT FROM 'unlisted')"
     return (
         f"({track}.says_visibility OR NOT EXISTS (SELECT FROM plyr.track_overlays"
         f" WHERE uri = {track}.uri AND visibility = 'unlisted'))"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from appview.rows import TrackState
 from appview.xrpc.cursor import Key, key_at
 from atprotocol.syntax.datetime import LATEST
 
@@ -16,10 +17,14 @@ LONGEST_PAGE = 101
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The numbers of the items in order, and the key that the next page follows; None when there is none."""
+    """The numbers of the items in order, and the key that the next page follows; None when there is none.
+
+    `states` tell how the tracks stand, where the same statement has found that out.
+    """
 
     uri_ids: list[int]
     last: Key | None
+    states: list[TrackState] | None = None
 
 
 def before(after: Key | None) -> tuple[object, str]:

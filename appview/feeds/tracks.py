@@ -1,11 +1,14 @@
 """Tracks by time: the newest of all, of a tag, of an account, of those whom somebody follows, and what somebody likes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import asyncpg
 
 from appview.asking import Statement
 from appview.feeds.pages import LONGEST_PAGE, NAMED, Page, before, page_by_time, storable
+from appview.hydration import SQL_TRACK_STANDING, SQL_TRACK_STATE
+from appview.rows import TrackState
 from appview.viewer import Asker
 from appview.visibility import Seen, SqlRules, sql_not_taken_down
 from appview.xrpc.cursor import Key
@@ -39,13 +42,19 @@ def _published_or_featured(rules: SqlRules) -> str:
     return f"SELECT * FROM (({_published(rules)}) UNION ALL ({_featured(rules)})) t {_NEWEST_FIRST}"
 
 
-# The inner limit bounds every page, so that the planner, who cannot see $3, makes a plan once and keeps it.
+# What is asked most costs one statement for both, which page it is and how its tracks stand. The inner limit bounds
+# every page, so that the planner, who cannot see $3, makes a plan once and keeps it.
 _LATEST = Statement(
     Seen.DISCOVERY,
     lambda rules: (
         f"""
     SELECT * FROM (
-        {_tracks_before(rules)} AND NOT t.tags && $4::text[]
+        SELECT {SQL_TRACK_STATE}, t.sort_at, t.uri
+        FROM network.tracks t
+        JOIN network.repos r ON r.actor_id = t.actor_id
+        {SQL_TRACK_STANDING}
+        WHERE (t.sort_at, t.uri) < ($1, $2) AND {rules.track("t", "r", "split_part(t.uri, '/', 3)", "o")}
+            AND NOT t.tags && $4::text[]
         ORDER BY t.sort_at DESC, t.uri DESC LIMIT {LONGEST_PAGE}
     ) t {_NEWEST_FIRST}
     """
@@ -112,9 +121,11 @@ async def latest(
     arguments = (*before(after), limit + 1, storable(excluded))
     if tags:
         rows = await connection.fetch(_LATEST_TAGGED.of(asker), *arguments, storable(tags))
-    else:
-        rows = await connection.fetch(_LATEST.of(asker), *arguments)
-    return page_by_time(rows, limit)
+        return page_by_time(rows, limit)
+    rows = await connection.fetch(_LATEST.of(asker), *arguments)
+    page = page_by_time(rows, limit)
+    width = len(TrackState._fields)
+    return replace(page, states=[TrackState._make(row[:width]) for row in rows[:limit]])
 
 
 async def of_actor(

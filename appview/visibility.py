@@ -2,7 +2,7 @@
 
 The one place that decides. It is said twice, as a table for rows that were loaded and as SQL for filters that
 must run before LIMIT; a test holds the two together. Whoever asks learns no reason: hidden answers exactly like
-missing. Sources: https://atproto.com/specs/label, docs/explanation/what-is-shown.md
+missing. Sources: https://atproto.com/specs/label, docs/reference/what-is-shown.md
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -141,7 +141,9 @@ async def hydrate(
     if tracks:
         state.tracks = await _tracks(connection, contents, tracks, track_states)
         for track in state.tracks.values():
-            actor_ids.update(track.content.features)
+            actor_ids.add(track.content.actor_id)
+            if track.content.features:
+                actor_ids.update(track.content.features)
         if asker.actor_id is not None:
             state.viewer_likes = dict(await connection.fetch(_VIEWER_LIKES, asker.actor_id, tracks))
     if likes:
@@ -150,7 +152,7 @@ async def hydrate(
         state.comments = {row.uri_id: row for row in map(CommentRow._make, await connection.fetch(_COMMENTS, comments))}
     if lists:
         state.lists = {row.uri_id: row for row in map(ListRow._make, await connection.fetch(_LISTS, lists))}
-    records: tuple[dict[int, Any], ...] = (state.tracks, state.likes, state.comments, state.lists)
+    records: tuple[dict[int, Any], ...] = (state.likes, state.comments, state.lists)
     for rows in records:
         actor_ids.update(row.actor_id for row in rows.values())
     if actor_ids:
@@ -168,12 +170,19 @@ async def _tracks(
 ) -> dict[int, TrackRow]:
     if states is None:
         states = [TrackState._make(row) for row in await connection.fetch(_TRACK_STATES, uri_ids)]
-    kept = {each.uri_id: contents.get(each.uri_id, each.version) for each in states}
-    if missing := [uri_id for uri_id, content in kept.items() if content is None]:
-        read = [TrackContent(*row) for row in await connection.fetch(_TRACK_CONTENTS, missing)]
+    found: dict[int, TrackRow] = {}
+    unread: dict[int, TrackState] = {}
+    for each in states:
+        content = contents.get(each.uri_id, each.version)
+        if content is None:
+            unread[each.uri_id] = each
+        else:
+            found[each.uri_id] = TrackRow(content, each)
+    if unread:
+        read = [TrackContent(*row) for row in await connection.fetch(_TRACK_CONTENTS, list(unread))]
         contents.put(read)
-        kept |= {content.uri_id: content for content in read}
-    return {each.uri_id: TrackRow(content, each) for each in states if (content := kept[each.uri_id]) is not None}
+        found |= {content.uri_id: TrackRow(content, unread[content.uri_id]) for content in read}
+    return found
 
 
 async def _add_labels(connection: asyncpg.Connection, state: State) -> None:

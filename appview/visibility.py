@@ -164,8 +164,23 @@ def is_shown(reasons: Iterable[Reason], context: Seen) -> bool:
 
 def shown(rows: Mapping[int, _Owned], uri_ids: Sequence[int], state: State, context: Seen) -> list[_Owned]:
     """Return those of the rows that are shown, in the order of their numbers."""
-    found = (rows[uri_id] for uri_id in uri_ids if uri_id in rows)
-    return [row for row in found if is_shown(reasons_against(row, state), _context_of(row.actor_id, state, context))]
+    found = [rows[uri_id] for uri_id in uri_ids if uri_id in rows]
+    return [
+        row
+        for row in found
+        if is_beyond_doubt(row, state)
+        or is_shown(reasons_against(row, state), _context_of(row.actor_id, state, context))
+    ]
+
+
+def is_beyond_doubt(record: Owned, state: State) -> bool:
+    """Tell in one look, of most that is ever shown, that there are no reasons against it; False leaves it open."""
+    if state.labels or record.is_taken_down:
+        return False
+    actor = state.actors.get(record.actor_id)
+    if actor is None or not actor.is_visible or actor.is_taken_down:
+        return False
+    return not isinstance(record, TrackRow) or record.state.visibility == "public"
 
 
 def shown_actor(actor_id: int, state: State, context: Seen = Seen.DIRECT) -> ActorRow | None:

@@ -69,7 +69,7 @@ def questions(crowd: Crowd, size: int) -> dict[str, Question]:
     uris = [track.uri for track in crowd.tracks[: min(size, 50)]]
     return {
         # viewers cost one statement to find out who they are, and one for what they like
-        "feed.getLatest": Question({"limit": size}, "tracks", 4, 6),
+        "feed.getLatest": Question({"limit": size}, "tracks", 3, 5),
         "feed.getTagged": Question({"limit": size, "tag": "a"}, "tracks", 4, 6),
         "feed.getHot": Question({"limit": size}, "tracks", 5, 7),
         "feed.getTop": Question({"limit": size, "period": "year"}, "tracks", 5, 7),

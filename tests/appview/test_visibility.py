@@ -10,10 +10,12 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from running_appview import Appview, StartAppview
 from seeds import NOW, Account, Seeds, Written, blob
 
-from appview.rows import ActorRow, LabelRow, State
+from appview.rows import ActorRow, LabelRow, State, TrackContent, TrackRow, TrackState
 from appview.viewer import Asker, Viewer
 from appview.visibility import (
     LABELS,
@@ -23,7 +25,9 @@ from appview.visibility import (
     Seen,
     SqlRules,
     Verdict,
+    is_beyond_doubt,
     is_shown,
+    reasons_against,
     reasons_against_account,
     shown_actor,
     verdict_on,
@@ -536,6 +540,21 @@ async def test_sql_and_table_say_the_same(appview: Appview, world: World, seen: 
         state = State(asker, labels={"did:plc:a": [label]})
         assert by_sql is by_table is is_shown(reasons_against_account(ACTOR, state), seen), value
         await appview.seeds.execute("DELETE FROM network.labels")
+
+
+@given(
+    st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans(),
+    st.sampled_from(["public", "unlisted", "other"]),
+)  # fmt: skip
+def test_what_is_beyond_doubt_has_no_reasons_against_it(
+    is_known: bool, is_visible: bool, is_down: bool, is_record_down: bool, is_labelled: bool, visibility: str
+) -> None:
+    actor = ACTOR._replace(is_visible=is_visible, is_taken_down=is_down)
+    labels = {"did:plc:a": [LabelRow("did:plc:a", LABELER, "!hide", b"", "", None)]} if is_labelled else {}
+    state = State(actors={1: actor} if is_known else {}, labels=labels)
+    content = TrackContent(1, 1, 1, "at://did:plc:a/x/y", b"", "{}", NOW, "", "", "", *[None] * 9, [], [])
+    track = TrackRow(content, TrackState(1, 1, 0, 0, 0, 0, visibility, None, is_record_down, False))
+    assert is_beyond_doubt(track, state) == (not list(reasons_against(track, state)))
 
 
 def test_an_account_is_judged_by_its_facts() -> None:

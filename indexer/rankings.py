@@ -101,7 +101,7 @@ class Ranking:
 def all_rankings() -> list[Ranking]:
     """Return every order, by the names that the appview asks for."""
     rankings = [
-        Ranking("hot", _HOT, None, 10.0),
+        Ranking("hot", _HOT, None, 30.0),
         Ranking("likes:all", _LIKED, None, 60.0),
         Ranking("plays:all", _PLAYED, None, 60.0),
     ]

@@ -1,4 +1,4 @@
-"""Put the appview together: XRPC, the DID document, robots.txt and the page at /.
+"""Put the appview together: XRPC, the DID document, its description, robots.txt and the pages for people.
 
 Nothing is read from the environment and nothing runs before the application's lifespan begins. Start-up fails when
 lexicons and methods disagree. Run it with proxy headers off: whose address counts is decided by
@@ -20,12 +20,14 @@ from starlette.routing import Route
 
 from appview.api.methods import METHODS, RECORD_PLAY, REQUEST_SYNC, VIEWERS_ONLY
 from appview.front_page import load_front_page
+from appview.openapi import openapi_document
 from appview.service import MethodOf, Service
 from appview.settings import AppviewSettings
 from appview.status import last_event_at
+from appview.views.docs_page import docs_page
 from appview.views.formats import present
-from appview.views.front_page import CONTENT_SECURITY_POLICY
 from appview.views.index import lag_seconds
+from appview.views.style import CONTENT_SECURITY_POLICY
 from appview.well_known import audiences, did_document
 from appview.xrpc.auth import Authenticator
 from appview.xrpc.call import Output
@@ -41,7 +43,7 @@ from database.roles import APPVIEW
 
 OpenPool: TypeAlias = Callable[[], Awaitable[asyncpg.Pool]]
 
-_ROBOTS = "# Ask the API, not the pages; the cursors go on for long.\nUser-agent: *\nAllow: /$\nDisallow: /xrpc/\n"
+_ROBOTS = "# Ask the API, not the pages; the cursors go on for long.\nUser-agent: *\nAllow: /$\nAllow: /docs\nDisallow: /xrpc/\n"
 _PAGE_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -99,7 +101,11 @@ def create_app(
         pages=Pages(settings.page_seconds),
     )
     by_name = {name: catalog.method(settings.nsid(name)) for name in sorted(methods)}
-    document = orjson.dumps(did_document(settings))
+    documents = {
+        "/.well-known/did.json": orjson.dumps(did_document(settings)),
+        "/openapi.json": orjson.dumps(openapi_document(catalog, settings, VIEWERS_ONLY)),
+    }
+    docs = docs_page(by_name, catalog, settings, VIEWERS_ONLY)
 
     async def front_page(request: Request) -> Response:
         headers = server.limit(request, None)
@@ -107,9 +113,12 @@ def create_app(
             page = await load_front_page(connection, service.contents, settings, by_name, VIEWERS_ONLY, clock())
         return HTMLResponse(page, headers=_PAGE_HEADERS | headers)
 
-    async def did_json(_: Request) -> Response:
+    async def document(request: Request) -> Response:
         headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=300"}
-        return Response(document, media_type="application/json", headers=headers)
+        return Response(documents[request.url.path], media_type="application/json", headers=headers)
+
+    async def page_of_methods(_: Request) -> Response:
+        return HTMLResponse(docs, headers=_PAGE_HEADERS)
 
     async def robots(_: Request) -> Response:
         return PlainTextResponse(_ROBOTS, headers={"Cache-Control": "public, max-age=3600"})
@@ -138,7 +147,8 @@ def create_app(
     app.router.routes.extend((
         Route("/xrpc/{path:path}", server),
         Route("/xrpc", server),
-        Route("/.well-known/did.json", did_json),
+        *(Route(path, document) for path in documents),
+        Route("/docs", page_of_methods),
         Route("/robots.txt", robots),
         Route("/", front_page),
     ))  # fmt: skip

@@ -3,44 +3,15 @@
 One document without scripts, pictures or anything from elsewhere. Every text that came from the network is escaped.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Final
 from urllib.parse import urlencode
 
 from appview.rows import State, TrackRow
+from appview.views.style import STYLE
 from atprotocol.lexicon.methods import Method
 from atprotocol.lexicon.schema import MethodKind
-
-_STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1d2129; --soft: #667080; --paper: #fbfaf8; --line: #e4e1da; --accent: #8a4b16; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e6e1; --soft: #98a0ad; --paper: #15171b; --line: #2b2f37; --accent: #e8a765; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 3rem 1.25rem 5rem; max-width: 46rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { margin: 0; font-size: 2rem; letter-spacing: -0.02em; }
-h2 { margin: 2.75rem 0 0.75rem; font-size: 0.8rem; letter-spacing: 0.08em; text-transform: uppercase; color: var(--soft); }
-p { margin: 0.5rem 0; }
-a { color: var(--accent); text-decoration: none; }
-a:hover, a:focus-visible { text-decoration: underline; }
-code { font: 0.9em/1.4 ui-monospace, monospace; }
-small, .soft { color: var(--soft); font-size: 0.875rem; }
-dl.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(6.5rem, 1fr)); gap: 1rem; margin: 0; }
-dl.figures div { border-top: 2px solid var(--line); padding-top: 0.5rem; }
-dl.figures dt { color: var(--soft); font-size: 0.8rem; }
-dl.figures dd { margin: 0; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
-ol, ul { list-style: none; margin: 0; padding: 0; }
-li { padding: 0.6rem 0; border-top: 1px solid var(--line); }
-"""
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
-CONTENT_SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +68,7 @@ def front_page(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>plyr AppView</title>
-<style>{_STYLE}</style>
+<style>{STYLE}</style>
 </head>
 <body>
 <h1>plyr AppView</h1>
@@ -111,7 +82,7 @@ everybody, without a key.</p>
 <h2>Methods</h2>
 <ul>{"".join(_method(each, method, examples) for each, method in methods.items())}</ul>
 <h2>More</h2>
-<p><a href="/xrpc/_health">Health</a> · <a href="/.well-known/did.json">DID document</a></p>
+<p><a href="/docs">How to ask</a> · <a href="/openapi.json">OpenAPI</a> · <a href="/xrpc/_health">Health</a> · <a href="/.well-known/did.json">DID document</a></p>
 </body>
 </html>
 """

@@ -6,6 +6,7 @@ any other. Messages never carry the text of an exception. Source: https://atprot
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 from atprotocol.service_auth import (
     BAD_JWT,
@@ -30,27 +31,32 @@ MISSING_JWT = "MissingJwt"
 INVALID_TOKEN = "InvalidToken"  # noqa: S105  (a name, not a secret)
 ACCOUNT_TAKEDOWN = "AccountTakedown"
 
-GENERIC_ERRORS = frozenset((
-    INVALID_REQUEST,
-    METHOD_NOT_IMPLEMENTED,
-    PAYLOAD_TOO_LARGE,
-    UNSUPPORTED_MEDIA_TYPE,
-    RATE_LIMIT_EXCEEDED,
-    INTERNAL_SERVER_ERROR,
-    NOT_ENOUGH_RESOURCES,
-    UPSTREAM_FAILURE,
-    AUTHENTICATION_REQUIRED,
-    MISSING_JWT,
-    INVALID_TOKEN,
-    ACCOUNT_TAKEDOWN,
-    BAD_JWT,
-    BAD_JWT_AUDIENCE,
-    BAD_JWT_ISS,
-    BAD_JWT_LEXICON_METHOD,
-    BAD_JWT_SIGNATURE,
-    BAD_JWT_TYPE,
-    JWT_EXPIRED,
-))  # fmt: skip
+# The generic set, and the statuses that go with the names. What a lexicon declares is 400.
+GENERIC_ERRORS_OF: Final[Mapping[int, tuple[str, ...]]] = {
+    400: (INVALID_REQUEST,),
+    401: (
+        AUTHENTICATION_REQUIRED,
+        MISSING_JWT,
+        INVALID_TOKEN,
+        BAD_JWT,
+        BAD_JWT_AUDIENCE,
+        BAD_JWT_ISS,
+        BAD_JWT_LEXICON_METHOD,
+        BAD_JWT_SIGNATURE,
+        BAD_JWT_TYPE,
+        JWT_EXPIRED,
+    ),
+    403: (ACCOUNT_TAKEDOWN,),
+    405: (INVALID_REQUEST,),
+    413: (PAYLOAD_TOO_LARGE,),
+    415: (UNSUPPORTED_MEDIA_TYPE,),
+    429: (RATE_LIMIT_EXCEEDED,),
+    500: (INTERNAL_SERVER_ERROR,),
+    501: (METHOD_NOT_IMPLEMENTED,),
+    502: (UPSTREAM_FAILURE,),
+    503: (NOT_ENOUGH_RESOURCES,),
+}
+GENERIC_ERRORS: Final = frozenset(name for names in GENERIC_ERRORS_OF.values() for name in names)
 
 
 class XrpcError(Exception):

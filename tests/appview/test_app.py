@@ -168,7 +168,7 @@ async def test_robots_stay_at_the_door(appview: Appview) -> None:
     assert "Disallow: /xrpc/" in response.text
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/xrpcs", "/nothing"])
+@pytest.mark.parametrize("path", ["/docs/", "/redoc", "/openapi.yaml", "/xrpcs", "/nothing"])
 async def test_there_is_nothing_else(appview: Appview, path: str) -> None:
     response = await appview.client.request("GET", path)
     assert (response.status_code, response.json()["error"]) == (404, "NotFound")

@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/reference/: tables and metrics as they are declared, and every command's help.
+"""Write the generated pages of docs/reference/: what is declared, and every command's help.
 
 `just reference` writes them; a test compares what is there with what this would write.
 """
@@ -13,7 +13,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 
 from appview.visibility import LABELS, TABLE, UNWANTED_TAGS, Reason, Seen
+from atprotocol.lexicon.catalog import Catalog
 from database.own_tables import all_tables
+from docs.lexicons_page import lexicons_page
+from docs.rules_page import rules_page
 from indexer.instruments import EVENTS, INSTRUMENTS, STREAM_EVENTS, Label
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,27 +116,36 @@ def commands_page() -> str:
 
 def sync_conformance_page() -> str:
     """Return the page of the sync protocol's rules: where each is kept, what guards it, and what would be noticed."""
-    rules = tomllib.loads((ROOT / "docs" / "rules" / "sync.toml").read_text(encoding="utf-8"))["rule"]
     bugs: dict[str, list[str]] = {}
     for path in sorted((ROOT / "tests" / "mutants").glob("*.toml")):
         for mutant in tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]:
             bugs.setdefault(mutant["rule"], []).append(mutant["name"])
-    parts = [
+    opening = (
         NOTICE,
         "# What a consumer of the sync protocol has to do",
         "Rule by rule: where it is kept, the tests that guard it, and the deliberate bugs (`just mutants`) that these and "
         "others are known to notice. A test proves that every function and test named here exists, and the end of a whole "
         "run of the tests that each of them ran. The specifications are those of https://atproto.com/specs.",
-    ]
-    for rule in rules:
-        lines = [f"## {rule['number']} · {rule['says']}", "", f"Specification: {rule['spec']}."]
-        if "decided" in rule:
-            lines += ["", f"Decided: {rule['decided']}"]
-        lines += ["", *(f"- in `{where.replace(':', '.')}`" for where in rule["where"])]
-        lines += [f"- guarded by `{test}`" for test in rule["tests"]]
-        lines += [f"- would be noticed: {name}" for name in bugs.get(str(rule["number"]), [])]
-        parts.append("\n".join(lines).rstrip())
-    return "\n\n".join(parts) + "\n"
+    )
+    return rules_page("sync", opening, bugs)
+
+
+def xrpc_conformance_page() -> str:
+    """Return the page of the rules of an XRPC server: where each is kept and what guards it."""
+    opening = (
+        NOTICE,
+        "# What an XRPC server has to do",
+        "Rule by rule: where it is kept and the tests that guard it; what was decided otherwise and what comes later, with "
+        "the reason. A test proves that every function and test named here exists, and the end of a whole run of the tests "
+        "that each of them ran. The rules are those of https://atproto.com/specs/xrpc, and what the official servers and "
+        "their tests make of them.",
+    )
+    return rules_page("xrpc", opening, {})
+
+
+def lexicons_reference() -> str:
+    """Return the page of the lexicons."""
+    return lexicons_page(Catalog.load(ROOT / "lexicons"), NOTICE)
 
 
 def metrics_page() -> str:
@@ -168,6 +180,8 @@ PAGES = {
     "metrics.md": metrics_page,
     "sync-conformance.md": sync_conformance_page,
     "what-is-shown.md": shown_page,
+    "xrpc-conformance.md": xrpc_conformance_page,
+    "lexicons.md": lexicons_reference,
 }
 
 

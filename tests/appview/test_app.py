@@ -174,6 +174,15 @@ async def test_there_is_nothing_else(appview: Appview, path: str) -> None:
     assert (response.status_code, response.json()["error"]) == (404, "NotFound")
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/openapi.json", "/robots.txt", "/.well-known/did.json", "/xrpc/_health"]
+)
+async def test_a_wrong_verb_is_told_in_the_same_words_everywhere(appview: Appview, path: str) -> None:
+    response = await appview.client.request("POST", path)
+    assert (response.status_code, response.json()["error"]) == (405, "InvalidRequest")
+    assert {"GET", "HEAD"} <= set(response.headers["allow"].split(", "))
+
+
 class Links(HTMLParser):
     """Collects where a page leads, and what it would load."""
 

@@ -112,4 +112,4 @@ def _escaped(text: str) -> str:
 
 def _link(where: str) -> str:
     anchor = re.sub(r"[^a-z0-9-]", "", where.lower())
-    return f"[{where.rpartition('.')[2]}](#{anchor})"
+    return f"[{'.'.join(where.split('.')[-2:])}](#{anchor})"

@@ -37,7 +37,7 @@ def type_words(schema: Schema, call: Call) -> str:
             return _listed("integer", _fixed(schema), bounds, _one_of(schema.enum), _default(schema))
         case StringSchema():
             kind = "string" if schema.format is None else f"string ({schema.format})"
-            known = f"known: {', '.join(schema.known_values)}" if schema.known_values else ""
+            known = f"known: {' / '.join(schema.known_values)}" if schema.known_values else ""
             lengths = _bounds(schema.min_length, schema.max_length, " bytes")
             graphemes = _bounds(schema.min_graphemes, schema.max_graphemes, " graphemes")
             return _listed(kind, _fixed(schema), lengths, graphemes, _one_of(schema.enum), known, _default(schema))
@@ -82,7 +82,7 @@ def _default(schema: BooleanSchema | IntegerSchema | StringSchema) -> str:
 
 
 def _one_of(values: tuple[object, ...] | None) -> str:
-    return "" if values is None else f"one of {', '.join(map(str, values))}"
+    return "" if values is None else f"one of {' / '.join(map(str, values))}"
 
 
 def _text(value: bool | int | str) -> str:

@@ -20,6 +20,7 @@ from made_up_accounts import MadeUpAccount  # noqa: E402
 from running_appview import SETTINGS, VIEWERS_KEY  # noqa: E402
 from seeds import NOW  # noqa: E402
 
+from appview.api.methods import VIEWERS_ONLY  # noqa: E402
 from atprotocol.syntax.did import DID  # noqa: E402
 
 KNOWN: dict[str, list[str]] = json.loads(os.environ["KNOWN"])
@@ -30,18 +31,23 @@ URIS = st.sampled_from([*KNOWN["at-uri"], f"at://{NOBODY}/{SETTINGS.nsid('track'
 for name, strategy in {"did": DIDS, "handle": HANDLES, "at-identifier": DIDS | HANDLES, "at-uri": URIS}.items():
     schemathesis.openapi.format(name, strategy)
 _LISTENER = MadeUpAccount(DID(KNOWN["did"][1]), VIEWERS_KEY, SETTINGS.did)
-_TOKENS = itertools.count()
+_CALLS = itertools.count()
 
 
 @schemathesis.auth(refresh_interval=None)
 class Token:
-    """A token of the listener for the method that is asked; where none is needed, half of the time."""
+    """A token of the listener for the method that is asked: always where one is needed, else every second time."""
 
-    def get(self, case: schemathesis.Case, _: Any) -> str:
-        """Return a token that was never used."""
-        _LISTENER.count = next(_TOKENS)
-        return _LISTENER.token(case.operation.path.removeprefix("/xrpc/"), NOW.timestamp())
+    def get(self, case: schemathesis.Case, _: Any) -> str | None:
+        """Return a token that was never used, or none."""
+        name = case.operation.path.removeprefix(f"/xrpc/{SETTINGS.namespace}.")
+        number = next(_CALLS)
+        if name not in VIEWERS_ONLY and number % 2:
+            return None
+        _LISTENER.count = number
+        return _LISTENER.token(SETTINGS.nsid(name), NOW.timestamp())
 
-    def set(self, case: schemathesis.Case, token: str, _: Any) -> None:
+    def set(self, case: schemathesis.Case, token: str | None, _: Any) -> None:
         """Send it."""
-        case.headers["Authorization"] = f"Bearer {token}"
+        if token is not None:
+            case.headers["Authorization"] = f"Bearer {token}"

@@ -165,8 +165,8 @@ def _parameters(method: MethodSchema) -> list[Part]:
         described = json_schema(schema, _point)
         text = described.pop("description", "")
         parameter = {"name": name, "in": "query", "description": text, "schema": described}
-        if name in method.parameters.required:
-            parameter["required"] = True
+        # An empty value counts as absent, whatever the schema says of values.
+        parameter |= {"required": True} if name in method.parameters.required else {"allowEmptyValue": True}
         parameters.append(parameter)
     return parameters
 

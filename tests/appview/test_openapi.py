@@ -43,6 +43,9 @@ def test_it_has_every_method_as_its_lexicon_says(document: dict[str, Any], catal
     assert list(own) == list(schema.properties)
     assert [each for each in own if own[each].get("required")] == [each for each in own if each in schema.required]
     assert all(parameter["description"] for parameter in own.values())
+    assert [each for each in own if own[each].get("allowEmptyValue")] == [
+        each for each in own if each not in schema.required
+    ]
     assert ("requestBody" in operation) == (method.schema.input is not None)
     assert set(operation["responses"]) >= {"200", "400", *map(str, ANY_METHOD)}
     named = operation["responses"]["400"]["content"]["application/json"]["schema"]["allOf"][1]["properties"]["error"]

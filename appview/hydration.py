@@ -116,6 +116,25 @@ _VIEWER_LIKES = """
     JOIN network.actors a ON a.actor_id = l.actor_id
     WHERE l.actor_id = $1 AND l.subject_uri_id = ANY($2::bigint[]) AND l.counted
 """
+_VIEWER_FOLLOWS = """
+    SELECT f.actor_id = $1 AS is_viewers, CASE WHEN f.actor_id = $1 THEN f.subject_actor_id ELSE f.actor_id END AS actor_id,
+        min('at://' || a.did || '/' || u.path) AS uri
+    FROM (
+        SELECT * FROM network.follows WHERE actor_id = $1 AND subject_actor_id = ANY($2::bigint[])
+        UNION SELECT * FROM network.follows WHERE actor_id = ANY($2::bigint[]) AND subject_actor_id = $1
+    ) f
+    JOIN network.uris u ON u.uri_id = f.uri_id
+    JOIN network.actors a ON a.actor_id = f.actor_id
+    GROUP BY 1, 2
+"""
+
+
+async def add_viewer_follows(connection: asyncpg.Connection, state: State) -> None:
+    """Load by which records the viewer follows the accounts of the state, and they the viewer."""
+    if state.asker.actor_id is None or not state.actors:
+        return
+    for is_viewers, actor_id, uri in await connection.fetch(_VIEWER_FOLLOWS, state.asker.actor_id, list(state.actors)):
+        (state.following if is_viewers else state.followed_by)[actor_id] = uri
 
 
 async def hydrate(

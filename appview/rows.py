@@ -241,6 +241,9 @@ class State:
     labels: dict[str, list[LabelRow]] = field(default_factory=dict)
     # The URI of the viewer's like, by the number of what they like.
     viewer_likes: dict[int, str] = field(default_factory=dict)
+    # The records by which the viewer follows accounts, and they the viewer, by their numbers.
+    following: dict[int, str] = field(default_factory=dict)
+    followed_by: dict[int, str] = field(default_factory=dict)
     # The paths of the records by which an account presents itself.
     profile_paths: tuple[str, ...] = ()
 

@@ -20,7 +20,14 @@ def profile_view_basic(actor: ActorRow, state: State) -> Output:
 
 def profile_view(actor: ActorRow, state: State) -> Output:
     """Return an account as shown among others: actor.defs#profileView."""
-    return profile_view_basic(actor, state) | present({"bio": actor.bio})
+    viewer = None
+    if state.viewer is not None:
+        follows = {
+            "following": state.following.get(actor.actor_id),
+            "followedBy": state.followed_by.get(actor.actor_id),
+        }
+        viewer = present(follows)
+    return profile_view_basic(actor, state) | present({"bio": actor.bio, "viewer": viewer})
 
 
 def profile_view_detailed(actor: ActorRow, facts: ProfileFacts, state: State) -> Output:

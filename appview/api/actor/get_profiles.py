@@ -1,5 +1,6 @@
 """actor.getProfiles: several accounts."""
 
+from appview.hydration import add_viewer_follows
 from appview.lookup import actor_ids_of
 from appview.service import Context
 from appview.views.actor import profile_view
@@ -12,5 +13,6 @@ async def get_profiles(context: Context) -> Output:
     found = await actor_ids_of(context.connection, context.call.texts("actors"))
     known = list({actor_id: None for actor_id in found if actor_id is not None})
     state = await context.hydrate(actors=known)
+    await add_viewer_follows(context.connection, state)
     shown = (shown_actor(actor_id, state) for actor_id in known)
     return {"profiles": [profile_view(actor, state) for actor in shown if actor is not None]}

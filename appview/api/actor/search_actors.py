@@ -1,6 +1,7 @@
 """actor.searchActors: accounts by handle and display name."""
 
 from appview import searches
+from appview.hydration import add_viewer_follows
 from appview.service import Context
 from appview.views.actor import profile_view
 from appview.views.formats import present
@@ -17,6 +18,7 @@ async def search_actors(context: Context) -> Output:
     if query is not None:
         page = await searches.actors(context.connection, context.asker, query, call.integer("limit"), after)
     state = await context.hydrate(actors=page.uri_ids)
+    await add_viewer_follows(context.connection, state)
     found = (shown_actor(actor_id, state, Seen.DISCOVERY) for actor_id in page.uri_ids)
     actors = [profile_view(actor, state) for actor in found if actor is not None]
     return present({"cursor": call.cursor(page.last), "actors": actors})

@@ -218,6 +218,20 @@ async def test_a_viewer_is_told_by_which_record_they_like_a_track(appview: Appvi
     assert [track["viewer"] for track in (await signed_in(appview, stranger, "feed.getLatest"))["tracks"]] == [{}, {}]
 
 
+async def test_a_viewer_is_told_whom_they_follow_and_who_follows_them(appview: Appview) -> None:
+    seeds = appview.seeds
+    viewer, idol, friend = [await seeds.account() for _ in range(3)]
+    follow, back = await seeds.follow(viewer, friend), await seeds.follow(friend, viewer)
+    only = await seeds.follow(viewer, idol)
+    profiles = await signed_in(appview, viewer, "actor.getProfiles", actors=[friend.did, idol.did, viewer.did])
+    assert [profile["viewer"] for profile in profiles["profiles"]] == [
+        {"following": follow.uri, "followedBy": back.uri}, {"following": only.uri}, {},
+    ]  # fmt: skip
+    profile = await signed_in(appview, idol, "actor.getProfile", actor=viewer.did)
+    assert profile["viewer"] == {"followedBy": only.uri}
+    assert "viewer" not in await appview.client.answer("actor.getProfile", actor=idol.did)
+
+
 async def test_playback_says_whether_and_where_and_how_sure(appview: Appview) -> None:
     seeds = appview.seeds
     artist = await seeds.account()

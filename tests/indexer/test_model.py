@@ -103,10 +103,7 @@ def model(story: Story, tracked: set[str]) -> dict[str, Any]:
     tables["counters"] = {
         target: (len(likers.get(target, ())), comments[target]) for target in likers.keys() | comments.keys()
     }
-    # What was made before time began is hot at no time.
-    tables["scores"] = {
-        uri: len(likers.get(uri, ())) for uri, (*_, created_at) in tables["tracks"].items() if created_at[:4] != "0001"
-    }
+    tables["scores"] = {uri: len(likers.get(uri, ())) for uri in tables["tracks"]}
     tables["totals"] = {collection: tuple(counts) for collection, counts in totals.items()}
     return tables
 
@@ -142,8 +139,12 @@ async def tables_of(indexer: Harness) -> dict[str, Any]:
         "labels": await read("SELECT uri, src, val FROM network.labels"),
         # A score is likes and time: the likes are read out of it again.
         "scores": await read(
-            f"""SELECT {URI}, (2 ^ (x.hot_score - extract(epoch FROM x.sort_at) / 172800)::numeric(20, 6) - 1)::numeric(20, 3)::bigint
-                FROM network.tracks x {NAMED} WHERE isfinite(x.sort_at)"""
+            f"""SELECT {URI}, CASE
+                    WHEN isfinite(x.sort_at)
+                    THEN (2 ^ (x.hot_score - extract(epoch FROM x.sort_at) / 172800)::numeric(20, 6) - 1)::numeric(20, 3)::bigint
+                    -- What was made before time began is hot at no time.
+                    WHEN x.hot_score = '-infinity' THEN coalesce(c.like_count, 0) END
+                FROM network.tracks x {NAMED} LEFT JOIN network.track_counters c USING (uri_id)"""
         ),
         "counters": await read(f"SELECT {URI}, like_count, comment_count FROM network.track_counters x {NAMED}"),
         "totals": await read(

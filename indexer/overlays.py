@@ -14,6 +14,7 @@ from indexer import search_rows
 # Nobody's import takes longer; its rows bear the time at which it began.
 OVERLAP = timedelta(minutes=10)
 
+# A record may hold U+0000, on which Postgres refuses to look into JSON at all. Which fields there are does not depend on it.
 _LAY_OVER = """
     UPDATE network.tracks t
     SET visibility = over.visibility, tags = over.tags
@@ -21,7 +22,7 @@ _LAY_OVER = """
         SELECT t.uri_id,
             CASE WHEN t.says_visibility THEN t.visibility WHEN o.visibility = 'public' THEN 'public'
                 WHEN o.visibility IS NULL THEN 'public' ELSE 'unlisted' END AS visibility,
-            CASE WHEN d.json -> 'tags' IS NULL THEN coalesce(o.tags, '{}') ELSE t.tags END AS tags
+            CASE WHEN replace(d.json::text, '\\u0000', '\\u0020')::json -> 'tags' IS NULL THEN coalesce(o.tags, '{}') ELSE t.tags END AS tags
         FROM plyr.track_overlays o
         JOIN network.tracks t ON t.uri = o.uri
         JOIN network.records d ON d.uri_id = t.uri_id

@@ -13,6 +13,8 @@ from sqlalchemy.dialects import postgresql
 revision = "0003"
 down_revision = "0002"
 
+# A record may hold U+0000, on which Postgres refuses to look into JSON at all. Which fields there are does not depend on it.
+_SAYS_VISIBILITY = r"(CAST(replace(CAST(d.json AS text), '\u0000', '\u0020') AS json) -> 'visibility') IS NOT NULL"
 # As indexer/counters.py computes it.
 _HOT_SCORE = "log(2, 1 + coalesce(c.like_count, 0)) + extract(epoch FROM t.sort_at) / 172800"
 
@@ -247,7 +249,7 @@ def upgrade() -> None:
     )
 
     op.execute(
-        f"""UPDATE network.tracks t SET hot_score = {_HOT_SCORE}, says_visibility = (d.json -> 'visibility') IS NOT NULL
+        f"""UPDATE network.tracks t SET hot_score = {_HOT_SCORE}, says_visibility = {_SAYS_VISIBILITY}
             FROM network.records d LEFT JOIN network.track_counters c USING (uri_id) WHERE d.uri_id = t.uri_id"""  # noqa: S608
     )
     op.execute(

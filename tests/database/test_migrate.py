@@ -3,6 +3,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 
 from database.connect import create_pool
 from database.engine import create_engine
-from database.migrate import migrate
+from database.migrate import alembic_config, migrate
 from database.own_tables import all_tables
 from database.roles import APPVIEW, INDEXER
 
@@ -123,3 +124,29 @@ def test_the_newest_migration_is_the_one_with_the_highest_number() -> None:
     numbers = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
     assert script.get_heads() == [numbers[-1]]
     assert sorted(revision.revision for revision in script.walk_revisions()) == numbers
+
+
+async def test_a_database_of_revision_2_with_any_text_is_migrated(postgres: PostgresForTests) -> None:
+    url = postgres.create_database()
+    engine = create_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(alembic_config(MIGRATIONS, sync), "0002"))
+    await engine.dispose()
+    database = await asyncpg.connect(url)
+    await database.execute(r"""
+        INSERT INTO network.actors (did) VALUES ('did:web:a.test');
+        INSERT INTO network.repos (actor_id, sync_status, handle) VALUES (1, 'synchronized', 'a.test');
+        INSERT INTO network.tracks (uri_id, actor_id, uri, sort_at, created_at, title, artist, file_type, visibility, tags) VALUES
+            (1, 1, 'at://1', now(), '', 'One', 'A', 'mp3', 'public', ARRAY['x']),
+            (2, 1, 'at://2', '0001-01-01', '', 'Two', 'A', 'mp3', 'public', '{}');
+        INSERT INTO network.records (uri_id, rev, cid, raw, json, verdict, indexed_at, sort_at) VALUES
+            (1, '3', '\x01', '\x01', '{"title": "a\u0000b", "visibility": "public"}', 'accepted', now(), now()),
+            (2, '3', '\x01', '\x01', '{"title": "a\\u0000b", "visibility\u0000": "public"}', 'accepted', now(), now())
+    """)
+    await migrate(url, MIGRATIONS)
+    assert await database.fetch("SELECT says_visibility, hot_score <> 0 FROM network.tracks ORDER BY uri_id") == [
+        (True, True), (False, True)
+    ]  # fmt: skip
+    assert await database.fetchval("SELECT sync_status FROM network.repos") == "desynchronized"
+    await database.close()
+    postgres.drop_database(url)

@@ -38,6 +38,16 @@ async def test_an_overlay_that_is_there_first_is_laid_over_what_comes(indexer: H
     assert await _told(indexer) == [("unlisted", ["old"])]
 
 
+async def test_a_record_with_a_zero_character_does_not_stop_the_writer(indexer: Harness, database_url: str) -> None:
+    account = await synchronized(indexer)
+    await _import(database_url, f"at://{account.did}/{PATH}", "unlisted", ["old"])
+    for tags, expected in ((None, ["old"]), (["new"], ["new"])):
+        record = track(description="a\0b and \\u0000", **({} if tags is None else {"tags": tags}))
+        indexer.feed(publish(indexer, account, ("create" if tags is None else "update", PATH, record)))
+        await indexer.settle()
+        assert await _told(indexer) == [("unlisted", expected)]
+
+
 async def test_an_import_is_taken_up_by_a_running_indexer(indexer: Harness, database_url: str) -> None:
     account = await synchronized(indexer, ("create", PATH, track()))
     uri = f"at://{account.did}/{PATH}"

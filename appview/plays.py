@@ -70,16 +70,18 @@ class Play:
 async def record(connection: asyncpg.Connection, play: Play) -> tuple[bool, int]:
     """Count a play unless it is one too many, and return whether it counted, and how many there are here now."""
     listener = play.listener
+    # Rows cannot hold U+0000.
+    key = play.idempotency_key.replace("\0", "\ufffd")
     async with connection.transaction():
         await connection.execute(_TAKE_TURN, listener, play.subject)
-        earlier = await connection.fetchrow(_EARLIER, listener, play.subject, play.idempotency_key, play.played_at)
+        earlier = await connection.fetchrow(_EARLIER, listener, play.subject, key, play.played_at)
         is_counted = earlier["counted"]
         if is_counted is None:
             is_counted = not earlier["is_heard"]
             if is_counted:
                 await connection.execute(_PLAY, play.subject, play.viewer_did, play.played_at)
                 await connection.execute(_COUNT, play.subject)
-            await connection.execute(_TURN, listener, play.subject, play.idempotency_key, is_counted, play.until)
+            await connection.execute(_TURN, listener, play.subject, key, is_counted, play.until)
         await connection.execute(_FORGET, play.played_at - _REMEMBERED)
         count: int = await connection.fetchval(_COUNT_OF, play.subject)
     return is_counted, count

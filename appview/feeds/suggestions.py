@@ -19,8 +19,10 @@ _HALF_LIFE_SECONDS = 14 * 86_400
 _FAME = 0.3
 _BY_ONE_ARTIST = 2
 _SEEDS, _FANS, _OF_EACH_FAN = 50, 30, 20
-# Beyond a thousand half-lives a weight is nothing, and a number that Postgres refuses.
-_WEIGHT = f"exp(-least(greatest(extract(epoch FROM ($2::timestamptz - l.sort_at)), 0) / {_HALF_LIFE_SECONDS} * ln(2.0), 500.0))"
+# Beyond a thousand half-lives a weight is nothing, and a number that Postgres refuses. An instant at the beginning of the
+# calendar is infinitely long ago, and only numbers can be taken from one another then: before Postgres 17 times cannot.
+_AGE_SECONDS = "greatest(extract(epoch FROM $2::timestamptz) - extract(epoch FROM l.sort_at), 0)"
+_WEIGHT = f"exp(-least({_AGE_SECONDS} / {_HALF_LIFE_SECONDS} * ln(2.0), 500.0))"
 
 
 def _best(rules: SqlRules, besides: str) -> str:

@@ -20,6 +20,9 @@ def present(fields: Mapping[str, object]) -> Output:
 
 def instant_text(instant: datetime) -> str:
     """Return an instant as a lexicon datetime: UTC, in milliseconds."""
+    if instant.tzinfo is None:
+        # So the database driver gives the ends of the calendar, which are in UTC like all others.
+        instant = instant.replace(tzinfo=UTC)
     in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
     return in_utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 

@@ -7,6 +7,8 @@ import pytest
 from running_appview import Appview
 from seeds import NOW, Account, Seeds, Written
 
+from atprotocol.syntax.datetime import EARLIEST
+
 DAY = timedelta(days=1)
 
 
@@ -263,3 +265,14 @@ async def test_an_old_number_leads_to_its_track_as_long_as_that_is_shown(appview
     assert await appview.client.error("index.resolveLegacyId", id=124) == (400, "TrackNotFound")
     await seeds.take_down(track.uri)
     assert await appview.client.error("index.resolveLegacyId", id=123) == (400, "TrackNotFound")
+
+
+async def test_a_like_from_the_beginning_of_the_calendar_weighs_nothing_and_breaks_nothing(appview: Appview) -> None:
+    seeds = appview.seeds
+    first, second, fan, viewer = [await seeds.account() for _ in range(4)]
+    track, other = await seeds.track(first), await seeds.track(second)
+    for liked in (track, other):
+        await seeds.like(fan, liked, at=EARLIEST)
+    await seeds.like(viewer, track, at=EARLIEST)
+    assert uris(await appview.client.answer("feed.getRelated", uri=track.uri)) == [other.uri]
+    assert uris(await signed_in(appview, viewer, "feed.getForYou")) == [other.uri]

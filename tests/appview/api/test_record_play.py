@@ -48,6 +48,12 @@ async def test_the_same_call_again_is_answered_the_same_and_counts_nothing(appvi
         assert await play(appview, track, "1", viewer) == {"counted": True, "playCount": 1}
 
 
+async def test_any_text_is_a_key(appview: Appview) -> None:
+    track = await appview.seeds.track(await appview.seeds.account())
+    for _ in range(2):
+        assert await play(appview, track, "\0🎵") == {"counted": True, "playCount": 1}
+
+
 async def test_calls_at_once_count_once(appview: Appview) -> None:
     track = await appview.seeds.track(await appview.seeds.account())
     viewer = await appview.seeds.account()

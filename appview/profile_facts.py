@@ -52,20 +52,32 @@ def _facts(rules: SqlRules) -> str:
 
 
 _PROFILE_FACTS = Statement(Seen.LISTING, _facts)
-# Lists that contain a track, an album of the track's own author first. What somebody likes is told by likes.
+
+
+# Lists that contain a track: of the track's own author one album at most, and then all. However many there are, a few are
+# looked at. What somebody likes is told by likes.
+def _containing(rules: SqlRules, is_album: str, condition: str, limit: str) -> str:
+    return f"""
+    SELECT l.uri_id, {is_album} AS is_album, l.sort_at, l.uri
+    FROM network.lists l
+    JOIN network.repos r ON r.actor_id = l.actor_id
+    JOIN network.actors a ON a.actor_id = l.actor_id
+    WHERE l.uri_id IN (SELECT uri_id FROM network.list_items WHERE subject_uri_id = $1)
+        AND {condition} AND {rules.record("r", "a.did", "l.uri", "l.uri_id")}
+    ORDER BY l.sort_at DESC, l.uri DESC LIMIT {limit}
+    """
+
+
 _CONTAINING_LISTS = Statement(
     Seen.LISTING,
     lambda rules: (
         f"""
-    SELECT DISTINCT l.uri_id, l.purpose IS NOT DISTINCT FROM 'album' AND l.actor_id = $2 AS is_album, l.sort_at, l.uri
-    FROM network.list_items i
-    JOIN network.lists l ON l.uri_id = i.uri_id
-    JOIN network.repos r ON r.actor_id = l.actor_id
-    JOIN network.actors a ON a.actor_id = l.actor_id
-    WHERE i.subject_uri_id = $1 AND l.purpose IS DISTINCT FROM 'liked'
-        AND {rules.record("r", "a.did", "l.uri", "l.uri_id")}
-    ORDER BY is_album DESC, l.sort_at DESC, l.uri DESC
-    LIMIT $3
+    SELECT * FROM (
+        ({_containing(rules, "true", "l.purpose = 'album' AND l.actor_id = $2", "1")})
+        UNION ALL
+        ({_containing(rules, "false", "l.purpose IS DISTINCT FROM 'liked'", "$3")})
+    ) found
+    ORDER BY is_album DESC, sort_at DESC, uri DESC
     """
     ),
 )
@@ -81,5 +93,6 @@ async def containing_lists(
 ) -> tuple[int | None, list[int]]:
     """Return the author's album that contains a track, if there is one, and other lists that do, newest first."""
     rows = await connection.fetch(_CONTAINING_LISTS.of(asker), track.uri_id, track.actor_id, limit)
-    album = rows[0]["uri_id"] if rows and rows[0]["is_album"] else None
-    return album, [row["uri_id"] for row in rows if row["uri_id"] != album]
+    album = next((row["uri_id"] for row in rows if row["is_album"]), None)
+    others = [row["uri_id"] for row in rows if row["uri_id"] != album]
+    return album, others[: limit if album is None else limit - 1]

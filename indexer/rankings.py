@@ -1,8 +1,8 @@
 """Orders of tracks that change all the time, kept as lists so that whoever pages through one reads one order.
 
 Every so often each order is made anew and kept under the time of its making; older ones stay for an hour, for those
-who are still paging. Visibility is not decided here: whoever reads a list leaves out what is not shown. How often an order
-is made follows from what it costs, so that all of them together take a twentieth of the time at most.
+who are still paging. Visibility is not decided here: whoever reads a list leaves out what is not shown; but what most of
+them would leave out takes no place in it, or a thousand such tracks would empty it. How often an order is made follows from what it costs, so that all of them together take a twentieth of the time at most.
 """
 
 import asyncio
@@ -26,13 +26,21 @@ _PERIODS: Final[Mapping[str, timedelta]] = {
 }
 _SHARE: Final = 0.05
 
+# Those of appview/visibility.py, as a test makes sure.
+UNWANTED_TAGS: Final = ("ai", "ai-slop", "suno")
+_TAGS: Final = ", ".join(f"'{tag}'" for tag in UNWANTED_TAGS)
+_LISTED = f"""
+    t.visibility = 'public' AND NOT t.tags && ARRAY[{_TAGS}]
+        AND EXISTS (SELECT FROM network.repos artist WHERE artist.actor_id = t.actor_id AND artist.visible)
+"""
+
 _HOT = f"""
-    SELECT uri_id FROM network.tracks WHERE visibility = 'public' ORDER BY hot_score DESC, uri DESC LIMIT {LENGTH}
+    SELECT t.uri_id FROM network.tracks t WHERE {_LISTED} ORDER BY t.hot_score DESC, t.uri DESC LIMIT {LENGTH}
 """  # noqa: S608
 _LIKED = f"""
     SELECT t.uri_id
     FROM network.track_counters c JOIN network.tracks t USING (uri_id)
-    WHERE c.like_count > 0 AND t.visibility = 'public' ORDER BY c.like_count DESC, t.sort_at DESC, t.uri DESC LIMIT {LENGTH}
+    WHERE c.like_count > 0 AND {_LISTED} ORDER BY c.like_count DESC, t.sort_at DESC, t.uri DESC LIMIT {LENGTH}
 """  # noqa: S608
 _LIKED_SINCE = f"""
     SELECT t.uri_id
@@ -42,7 +50,7 @@ _LIKED_SINCE = f"""
         WHERE l.counted AND l.sort_at > $1 AND l.sort_at <= $2
         GROUP BY l.subject_uri_id
     ) AS liked JOIN network.tracks t USING (uri_id)
-    WHERE t.visibility = 'public' ORDER BY liked.likes DESC, t.sort_at DESC, t.uri DESC LIMIT {LENGTH}
+    WHERE {_LISTED} ORDER BY liked.likes DESC, t.sort_at DESC, t.uri DESC LIMIT {LENGTH}
 """  # noqa: S608
 # Plays name a track by its URI; its number is found through the account's.
 _OF_URI = """
@@ -59,14 +67,14 @@ _PLAYED = f"""
             UNION ALL SELECT uri, play_count FROM plyr.track_overlays WHERE play_count > 0
         ) AS counted GROUP BY subject
     ) AS played {_OF_URI}
-    WHERE t.visibility = 'public' ORDER BY played.plays DESC, t.sort_at DESC, t.uri DESC LIMIT {LENGTH}
+    WHERE {_LISTED} ORDER BY played.plays DESC, t.sort_at DESC, t.uri DESC LIMIT {LENGTH}
 """  # noqa: S608
 _PLAYED_SINCE = f"""
     SELECT t.uri_id
     FROM (
         SELECT subject, count(*) AS plays FROM plyr.plays WHERE played_at > $1 AND played_at <= $2 GROUP BY subject
     ) AS played {_OF_URI}
-    WHERE t.visibility = 'public' ORDER BY played.plays DESC, t.sort_at DESC, t.uri DESC LIMIT {LENGTH}
+    WHERE {_LISTED} ORDER BY played.plays DESC, t.sort_at DESC, t.uri DESC LIMIT {LENGTH}
 """  # noqa: S608
 _NEWEST = """
     SELECT as_of, array_agg(uri_id ORDER BY position) AS uri_ids FROM network.rankings

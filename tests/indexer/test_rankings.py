@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 from seeds import Seeds
 
-from indexer.rankings import LENGTH, Rankings, all_rankings, refresh
+from appview import visibility
+from indexer.rankings import LENGTH, UNWANTED_TAGS, Ranking, Rankings, all_rankings, refresh
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 [HOT, *_] = all_rankings()
@@ -116,3 +117,20 @@ async def test_what_takes_long_is_made_seldom(seeds: Seeds, database_url: str) -
     await rankings.refresh_due()
     # The first ones of that long round were due at its end.
     assert len(made) <= before + 3
+
+
+@pytest.mark.parametrize("ranking", all_rankings(), ids=lambda ranking: ranking.name)
+async def test_what_is_left_out_for_everybody_takes_no_place(seeds: Seeds, ranking: Ranking) -> None:
+    artist, hidden = await seeds.account(), await seeds.account(active=False)
+    tracks = [await seeds.track(artist, at=NOW), await seeds.track(hidden, at=NOW)]
+    tracks += [await seeds.track(artist, at=NOW, tags=[tag, "other"]) for tag in UNWANTED_TAGS]
+    for track in tracks:
+        await seeds.like(artist, track, at=NOW - timedelta(hours=1))
+        await seeds.execute("INSERT INTO plyr.plays (subject, played_at) VALUES ($1, $2)", track.uri, NOW)
+        await seeds.execute("INSERT INTO plyr.play_counters VALUES ($1, 1)", track.uri)
+    await refresh(seeds.connection, ranking, NOW)
+    assert await kept(seeds, ranking.name) == {NOW: [tracks[0].uri_id]}
+
+
+def test_both_programs_mean_the_same_tags() -> None:
+    assert UNWANTED_TAGS == visibility.UNWANTED_TAGS

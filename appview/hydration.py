@@ -23,7 +23,7 @@ from appview.rows import (
 )
 from appview.track_contents import TrackContents
 from appview.viewer import Asker
-from appview.visibility import SQL_LABEL_HOLDS, sql_not_taken_down
+from appview.visibility import SQL_LABEL_HOLDS, Seen, SqlRules
 
 BLUESKY_PROFILE_PATH = "app.bsky.actor.profile/self"
 _OWN_PROFILE = "actor.profile/self"
@@ -83,7 +83,9 @@ _LISTS = """
     JOIN network.records d ON d.uri_id = l.uri_id AND d.json IS NOT NULL
     WHERE l.uri_id = ANY($1::bigint[])
 """
-# What is absent in an account's own profile is taken from its other one. A profile that is taken down shows nothing.
+# What is absent in an account's own profile is taken from its other one. A profile that is taken down, here or by a label,
+# shows nothing.
+_PROFILE_SHOWN = SqlRules(Seen.DIRECT, is_anonymous=False).record_of_shown
 _ACTORS = f"""
     SELECT a.actor_id, a.did, CASE WHEN r.handle_verified_at IS NOT NULL THEN r.handle END AS handle, r.pds,
         r.visible AS is_visible,
@@ -98,9 +100,9 @@ _ACTORS = f"""
     FROM network.repos r
     JOIN network.actors a ON a.actor_id = r.actor_id
     LEFT JOIN network.profiles own ON own.actor_id = r.actor_id AND own.source = 'own'
-        AND {sql_not_taken_down("'at://' || a.did || '/' || $2::text")}
+        AND {_PROFILE_SHOWN("'at://' || a.did || '/' || $2::text", "own.uri_id")}
     LEFT JOIN network.profiles bluesky ON bluesky.actor_id = r.actor_id AND bluesky.source = 'bluesky'
-        AND {sql_not_taken_down("'at://' || a.did || '/' || $3::text")}
+        AND {_PROFILE_SHOWN("'at://' || a.did || '/' || $3::text", "bluesky.uri_id")}
     WHERE r.actor_id = ANY($1::bigint[])
 """
 _LABELS = f"""

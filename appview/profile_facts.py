@@ -8,11 +8,11 @@ import asyncpg
 from appview.asking import Statement
 from appview.rows import ActorRow, ProfileFacts, TrackRow
 from appview.viewer import Asker
-from appview.visibility import Seen, SqlRules, sql_not_taken_down
+from appview.visibility import Seen, SqlRules
 
 
 def _facts(rules: SqlRules) -> str:
-    like_uri = "'at://' || $2::text || '/' || u.path"
+    own_uri = "'at://' || $2::text || '/' || u.path"
     return f"""
     WITH mine AS (
         SELECT l.purpose FROM network.lists l JOIN network.repos r USING (actor_id)
@@ -31,7 +31,7 @@ def _facts(rules: SqlRules) -> str:
             JOIN network.tracks t ON t.uri_id = l.subject_uri_id
             JOIN network.repos r ON r.actor_id = t.actor_id
             JOIN network.actors a ON a.actor_id = t.actor_id
-            WHERE l.actor_id = $1 AND l.counted AND {sql_not_taken_down(like_uri)}
+            WHERE l.actor_id = $1 AND l.counted AND {rules.record_of_shown(own_uri, "l.uri_id")}
                 AND {rules.track("t", "r", "a.did")}) AS likes_given_count,
         (SELECT coalesce(sum(coalesce(p.play_count, 0) + coalesce(o.play_count, 0)), 0)::bigint
             FROM published
@@ -44,7 +44,7 @@ def _facts(rules: SqlRules) -> str:
         FROM network.profiles p
         JOIN network.records d ON d.uri_id = p.uri_id
         JOIN network.uris u ON u.uri_id = p.uri_id
-        WHERE p.actor_id = $1 AND {sql_not_taken_down(like_uri)}
+        WHERE p.actor_id = $1 AND {rules.record_of_shown(own_uri, "p.uri_id")}
         ORDER BY p.source = 'own' DESC
         LIMIT 1
     ) profile ON true

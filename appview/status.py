@@ -11,7 +11,7 @@ import asyncpg
 from appview.asking import Statement
 from appview.status_rows import CollectionStatus, RecordStatus, RepoStatus, Stats, Upstream
 from appview.viewer import Asker
-from appview.visibility import SQL_LABEL_HOLDS, Seen, SqlRules, sql_not_taken_down
+from appview.visibility import SQL_LABEL_HOLDS, Seen, sql_not_taken_down
 
 _URI = "'at://' || a.did || '/' || u.path"
 _NOT_TAKEN_DOWN = sql_not_taken_down(_URI)
@@ -43,15 +43,19 @@ _OWN_RECORD = f"""
     LEFT JOIN network.records d ON d.uri_id = u.uri_id
     WHERE a.did = $1
 """
-_REPO = f"""
+_REPO_OF_ALL = """
     SELECT r.actor_id, r.sync_status, r.cause, r.rev, r.tracked_at, r.synchronized_at, r.retry_at,
         CASE WHEN NOT r.active THEN coalesce(r.upstream_status, 'deactivated') WHEN r.takendown THEN 'takendown' END
             AS account_status
     FROM network.actors a
     JOIN network.repos r ON r.actor_id = a.actor_id
-    WHERE a.did = $1 AND ($2 OR {SqlRules(Seen.DIRECT).account("r", "a.did")})
+    WHERE a.did = $1
 """
-_COLLECTIONS = f"""
+_REPO = Statement(Seen.DIRECT, lambda rules: f"{_REPO_OF_ALL} AND {rules.account('r', 'a.did')}")
+
+
+def _collections(condition: str) -> str:
+    return f"""
     SELECT split_part(u.path, '/', 1) AS collection,
         count(*) FILTER (WHERE d.verdict IN ('accepted', 'flagged')) AS accepted,
         count(*) FILTER (WHERE d.verdict = 'rejected') AS rejected,
@@ -59,10 +63,14 @@ _COLLECTIONS = f"""
     FROM network.uris u
     JOIN network.actors a ON a.actor_id = u.actor_id
     JOIN network.records d ON d.uri_id = u.uri_id AND d.verdict <> 'deleted'
-    WHERE u.actor_id = $1 AND {_NOT_TAKEN_DOWN}
+    WHERE u.actor_id = $1 AND {condition}
     GROUP BY 1
     ORDER BY 1
-"""
+    """
+
+
+_OWN_COLLECTIONS = _collections(_NOT_TAKEN_DOWN)
+_COLLECTIONS = Statement(Seen.DIRECT, lambda rules: _collections(rules.record_of_shown(_URI, "u.uri_id")))
 _TOTALS = "SELECT collection, accepted, rejected FROM network.collection_totals"
 _REPOS = "SELECT sync_status, count(*) FROM network.repos GROUP BY sync_status ORDER BY sync_status"
 # A source that names a time at the end of the calendar has named none.
@@ -83,11 +91,13 @@ async def record_status(connection: asyncpg.Connection, asker: Asker, did: str, 
 
 async def repo_status(connection: asyncpg.Connection, asker: Asker, did: str) -> RepoStatus | None:
     """Return what is known of a repository; None when it is not known, or hidden from the asker."""
-    row = await connection.fetchrow(_REPO, did, _is_owner(asker, did))
+    is_owner = _is_owner(asker, did)
+    row = await connection.fetchrow(_REPO_OF_ALL if is_owner else _REPO.of(asker), did)
     if row is None:
         return None
     fields = dict(row)
-    collections = await connection.fetch(_COLLECTIONS, fields.pop("actor_id"))
+    statement = _OWN_COLLECTIONS if is_owner else _COLLECTIONS.of(asker)
+    collections = await connection.fetch(statement, fields.pop("actor_id"))
     return RepoStatus(**fields, collections=tuple(CollectionStatus(**each) for each in collections))
 
 

@@ -214,6 +214,10 @@ class SqlRules:
         """Return the condition that a record of an account is shown."""
         return f"{repo}.visible AND {sql_not_taken_down(did, uri)} AND {self._not_labelled(f'{did}, {uri}', uri_id)}"
 
+    def record_of_shown(self, uri: str, uri_id: str) -> str:
+        """Return the condition that a record is shown of an account that is."""
+        return f"{sql_not_taken_down(uri)} AND {self._not_labelled(uri, uri_id)}"
+
     def track(self, track: str, repo: str, did: str, overlay: str | None = None) -> str:
         """Return the condition that a track is shown, but for its tags.
 

@@ -10,7 +10,7 @@ from appview.feeds.pages import LONGEST_PAGE, NAMED, Page, before, page_by_time,
 from appview.hydration import SQL_TRACK_STANDING, SQL_TRACK_STATE
 from appview.rows import TrackState
 from appview.viewer import Asker
-from appview.visibility import Seen, SqlRules, sql_not_taken_down
+from appview.visibility import Seen, SqlRules
 from appview.xrpc.cursor import Key
 
 _NEWEST_FIRST = "ORDER BY t.sort_at DESC, t.uri DESC LIMIT $3"
@@ -100,7 +100,7 @@ _LIKED = Statement(
     JOIN network.repos r ON r.actor_id = t.actor_id
     JOIN network.actors artist ON artist.actor_id = t.actor_id
     WHERE l.actor_id = $4 AND l.counted AND l.sort_at <= $1 AND (l.sort_at, named.uri) < ($1, $2)
-        AND {sql_not_taken_down("named.uri")} AND {rules.track("t", "r", "artist.did")}
+        AND {rules.record_of_shown("named.uri", "l.uri_id")} AND {rules.track("t", "r", "artist.did")}
     ORDER BY l.sort_at DESC, named.uri DESC
     LIMIT $3
     """

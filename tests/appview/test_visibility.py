@@ -265,10 +265,8 @@ async def test_a_record_that_is_taken_down_is_shown_nowhere(
     uri = getattr(world, kind).uri
     if how == "taken down":
         await appview.seeds.take_down(uri)
-    elif kind != "profile":
-        await appview.seeds.label(LABELER, uri, how)
     else:
-        return
+        await appview.seeds.label(LABELER, uri, how)
     answers = await _everything(appview, world)
     for asked, content in answers.items():
         assert RECORDS[kind].encode() not in content, asked
@@ -276,8 +274,17 @@ async def test_a_record_that_is_taken_down_is_shown_nowhere(
     assert all(any(word in content for content in answers.values()) for word in others)
 
 
-async def test_a_like_that_is_taken_down_is_not_shown(appview: Appview, world: World) -> None:
-    await appview.seeds.take_down(world.like.uri)
+@pytest.mark.parametrize("how", ["taken down", "!takedown"])
+async def test_a_like_that_is_taken_down_is_not_shown(appview: Appview, world: World, how: str) -> None:
+    before = await appview.client.answer("actor.getProfile", actor=world.secret.did)
+    if how == "taken down":
+        await appview.seeds.take_down(world.like.uri)
+    else:
+        await appview.seeds.label(LABELER, world.like.uri, how)
+    liked = (await appview.client.answer("feed.getActorLikes", actor=world.secret.did))["tracks"]
+    assert world.host_track.uri not in [track["uri"] for track in liked]
+    after = await appview.client.answer("actor.getProfile", actor=world.secret.did)
+    assert after["likesGivenCount"] == before["likesGivenCount"] - 1
     likes = (await appview.client.answer("feed.getLikes", uri=world.host_track.uri))["likes"]
     assert world.like.uri not in [like["uri"] for like in likes]
     events = (await appview.client.answer("feed.getActivity", actor=world.secret.did))["activity"]
@@ -565,3 +572,24 @@ def test_an_account_is_judged_by_its_facts() -> None:
     assert shown_actor(1, State(actors={1: ACTOR})) is ACTOR
     assert shown_actor(1, State(actors={1: hidden})) is None
     assert shown_actor(2, State(actors={1: ACTOR})) is None
+
+
+async def test_what_is_known_of_a_repository_counts_nothing_that_a_label_takes_down(
+    appview: Appview, world: World
+) -> None:
+    async def tracks() -> int:
+        answer = await appview.client.answer("index.getRepoStatus", did=world.secret.did)
+        return sum(each["count"] for each in answer["recordCounts"] if each["collection"] == "fm.plyr.track")
+
+    before = await tracks()
+    await appview.seeds.label(LABELER, world.track.uri, "!takedown")
+    assert await tracks() == before - 1
+
+
+async def test_members_are_told_the_state_of_who_does_not_want_to_be_shown_to_strangers(
+    appview: Appview, world: World
+) -> None:
+    await HIDDEN_FROM_STRANGERS["for members"](appview.seeds, world)
+    asked = {"did": world.secret.did}
+    assert (await _ask(appview, "index.getRepoStatus", asked)).json()["state"] == "unknown"
+    assert (await _ask(appview, "index.getRepoStatus", asked, world.fan)).json()["state"] == "synchronized"

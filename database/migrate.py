@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema: all pending migrations, under one lock, in one transaction each.
+"""Bring a database to the newest schema: all pending migrations, under one lock, in one transaction.
 
 Safe to run from several programs at once: the second waits and finds nothing to do. Migrations are read from
 the folder that is passed in.

@@ -40,7 +40,7 @@ class Pages:
         if task is None:
             task = asyncio.create_task(self._make(key, now(), make))
             self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+            task.add_done_callback(lambda done: self._finished(key, done))
         # One who leaves must not take the page from the others.
         return await asyncio.shield(task)
 
@@ -53,6 +53,11 @@ class Pages:
         while len(self._kept) > self._maximum or self._size_bytes > self._maximum_bytes:
             self._forget(next(iter(self._kept)))
         return page
+
+    def _finished(self, key: Hashable, task: asyncio.Task[Page]) -> None:
+        self._under_way.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # Nobody may be left to hear of it.
 
     def _forget(self, key: Hashable) -> None:
         kept = self._kept.pop(key, None)

@@ -10,6 +10,10 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from atprotocol.cbor import decode
+from indexer.collections.list import slug_of
+from indexer.collections.projection import NO_UNAUTHENTICATED, self_labels_of
+
 revision = "0003"
 down_revision = "0002"
 
@@ -17,6 +21,25 @@ down_revision = "0002"
 _SAYS_VISIBILITY = r"(CAST(replace(CAST(d.json AS text), '\u0000', '\u0020') AS json) -> 'visibility') IS NOT NULL"
 # As indexer/counters.py computes it.
 _HOT_SCORE = "log(2, 1 + coalesce(c.like_count, 0)) + extract(epoch FROM t.sort_at) / 172800"
+
+_BLUESKY_PROFILE = "app.bsky.actor.profile/"
+# Few records have labels: only those are read whose bytes have the word.
+_LABELLED = """
+    SELECT d.uri_id, a.did, u.path, d.raw
+    FROM network.records d JOIN network.uris u USING (uri_id) JOIN network.actors a USING (actor_id)
+    WHERE d.verdict IN ('accepted', 'flagged') AND position('\\x6c6162656c73'::bytea IN d.raw) > 0
+        AND (u.path LIKE 'app.bsky.actor.profile/%' OR d.uri_id IN (SELECT uri_id FROM network.tracks))
+"""
+_LABEL = """
+    INSERT INTO network.labels (uri, src, val, cid, uri_id, created_at, sort_at)
+    SELECT :uri, :src, :val, '', d.uri_id,
+        CASE WHEN isfinite(d.sort_at) THEN to_char(d.sort_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS"Z"')
+            ELSE '0001-01-01T00\\:00\\:00Z' END,
+        d.sort_at
+    FROM network.records d WHERE d.uri_id = :uri_id
+"""
+_LABEL_TRACK = "UPDATE network.tracks SET self_labels = :values WHERE uri_id = :uri_id"
+_NAME_LIST = "UPDATE network.lists SET slug = :slug WHERE uri_id = :uri_id"
 
 
 def upgrade() -> None:
@@ -255,3 +278,30 @@ def upgrade() -> None:
     op.execute(
         "UPDATE network.repos SET sync_status = 'desynchronized', cause = 'requested' WHERE sync_status = 'synchronized'"
     )
+    _read_again()
+
+
+def _read_again() -> None:
+    """Fill in what records said already: self labels of tracks and Bluesky profiles, names of lists in addresses."""
+    bind = op.get_bind()
+    labels: list[dict[str, object]] = []
+    tracks: list[dict[str, object]] = []
+    for uri_id, did, path, raw in bind.execute(sa.text(_LABELLED)):
+        record = decode(bytes(raw))
+        values = self_labels_of(record) if isinstance(record, dict) else ()
+        if not values:
+            continue
+        is_profile = path.startswith(_BLUESKY_PROFILE)
+        if not is_profile:
+            tracks.append({"uri_id": uri_id, "values": list(values)})
+        for value in values:
+            is_about_account = is_profile and value == NO_UNAUTHENTICATED
+            uri = did if is_about_account else f"at://{did}/{path}"
+            labels.append({"uri": uri, "src": did, "val": value, "uri_id": uri_id})
+    slugs = [
+        {"uri_id": uri_id, "slug": slug_of(name)}
+        for uri_id, name in bind.execute(sa.text("SELECT uri_id, name FROM network.lists WHERE name IS NOT NULL"))
+    ]
+    for statement, rows in ((_LABEL, labels), (_LABEL_TRACK, tracks), (_NAME_LIST, slugs)):
+        if rows:
+            bind.execute(sa.text(statement), rows)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import world
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -11,6 +12,7 @@ from alembic.script import ScriptDirectory
 from postgres import PostgresForTests
 from sqlalchemy import Connection
 
+from atprotocol.syntax.datetime import parse_datetime
 from database.connect import create_pool
 from database.engine import create_engine
 from database.migrate import alembic_config, migrate
@@ -124,6 +126,43 @@ def test_the_newest_migration_is_the_one_with_the_highest_number() -> None:
     numbers = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
     assert script.get_heads() == [numbers[-1]]
     assert sorted(revision.revision for revision in script.walk_revisions()) == numbers
+
+
+async def test_what_records_of_revision_2_said_already_is_there_after_the_migration(postgres: PostgresForTests) -> None:
+    url = postgres.create_database()
+    engine = create_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(alembic_config(MIGRATIONS, sync), "0002"))
+    await engine.dispose()
+    database = await asyncpg.connect(url)
+    await database.execute("""
+        INSERT INTO network.actors (did) VALUES ('did:web:a.test');
+        INSERT INTO network.repos (actor_id, sync_status) VALUES (1, 'synchronized');
+        INSERT INTO network.uris (actor_id, path) VALUES (1, 'x.y.track/1'), (1, 'app.bsky.actor.profile/self'), (1, 'x.y.list/1');
+        INSERT INTO network.tracks (uri_id, actor_id, uri, sort_at, created_at, title, artist, file_type, visibility, tags)
+            VALUES (1, 1, 'at://did:web:a.test/x.y.track/1', '-infinity', '', 'One', 'A', 'mp3', 'public', '{}');
+        INSERT INTO network.lists (uri_id, actor_id, uri, sort_at, created_at, name, purpose, item_count)
+            VALUES (3, 1, 'at://did:web:a.test/x.y.list/1', now(), '', 'First Nights', 'album', 0)
+    """)
+    for uri_id, values in ((1, ["porn", "!hide"]), (2, ["!no-unauthenticated", "spam"])):
+        raw = world.encode({"labels": {"values": [{"val": value} for value in values]}})
+        statement = """INSERT INTO network.records (uri_id, rev, cid, raw, json, verdict, indexed_at, sort_at)
+            VALUES ($1, '3', 'x', $2, '{}', 'accepted', now(), CASE WHEN $1::bigint = 1 THEN '-infinity' ELSE now() END)"""
+        await database.execute(statement, uri_id, raw)
+    await migrate(url, MIGRATIONS)
+    rows = await database.fetch("SELECT uri, src, val, uri_id FROM network.labels ORDER BY uri_id, val")
+    account = "did:web:a.test"
+    assert [tuple(row) for row in rows] == [
+        (f"at://{account}/x.y.track/1", account, "porn", 1),
+        (account, account, "!no-unauthenticated", 2),
+        (f"at://{account}/app.bsky.actor.profile/self", account, "spam", 2),
+    ]
+    times = await database.fetch("SELECT created_at FROM network.labels")
+    assert all(parse_datetime(row["created_at"]) for row in times)
+    assert await database.fetchval("SELECT self_labels FROM network.tracks") == ["porn"]
+    assert await database.fetchval("SELECT slug FROM network.lists") == "first-nights"
+    await database.close()
+    postgres.drop_database(url)
 
 
 async def test_a_database_of_revision_2_with_any_text_is_migrated(postgres: PostgresForTests) -> None:

@@ -5,6 +5,7 @@ lexicons and methods disagree. Run it with proxy headers off: whose address coun
 `trusted_proxy_hops` alone.
 """
 
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -64,6 +65,7 @@ def create_app(
     open_pool: OpenPool,
     methods: Mapping[str, MethodOf] = METHODS,
     clock: Callable[[], datetime] = now_in_utc,
+    listener_key: bytes | None = None,
     resolve_key: ResolveKey = no_directory,
 ) -> FastAPI:
     """Return the application; `open_pool` (see `pool_opener`) is called when its lifespan begins.
@@ -71,7 +73,8 @@ def create_app(
     `resolve_key` asks the directory for the keys of viewers whom the index does not know, or knows by an old key.
     The catalog stands in the settings' namespace. Raises LexiconError when it and the methods disagree.
     """
-    service = Service(settings)
+    # Known to this process alone: nobody who has the rows can tell whose they are.
+    service = Service(settings, listener_key or secrets.token_bytes(32))
     routes = bind_routes(catalog, settings.namespace, {name: service.bind(method) for name, method in methods.items()})
 
     async def health() -> Output:

@@ -20,8 +20,3 @@ class Statement:
     def of(self, asker: Asker) -> str:
         """Return the statement for whoever asks."""
         return self._anonymous if asker.is_anonymous else self._signed_in
-
-    @property
-    def both(self) -> tuple[str, str]:
-        """Return both, the one for nobody in particular first."""
-        return self._anonymous, self._signed_in

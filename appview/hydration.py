@@ -56,7 +56,7 @@ _TRACK_CONTENTS = """
     WHERE t.uri_id = ANY($1::bigint[])
 """
 _LIKES = """
-    SELECT l.uri_id, l.actor_id, l.subject_uri_id, named.uri, d.indexed_at, l.created_at,
+    SELECT l.uri_id, l.actor_id, named.uri, d.indexed_at, l.created_at,
         EXISTS (SELECT FROM plyr.takedowns WHERE subject = named.uri) AS is_taken_down
     FROM network.likes l
     JOIN network.records d ON d.uri_id = l.uri_id
@@ -66,7 +66,7 @@ _LIKES = """
     WHERE l.uri_id = ANY($1::bigint[])
 """
 _COMMENTS = """
-    SELECT c.uri_id, c.actor_id, c.subject_uri_id, named.uri, d.cid, d.json AS record, d.indexed_at, c.created_at, c.text, c.timestamp_ms,
+    SELECT c.uri_id, c.actor_id, named.uri, d.cid, d.json AS record, d.indexed_at, c.created_at, c.text, c.timestamp_ms,
         EXISTS (SELECT FROM plyr.takedowns WHERE subject = named.uri) AS is_taken_down
     FROM network.comments c
     JOIN network.records d ON d.uri_id = c.uri_id AND d.json IS NOT NULL

@@ -6,10 +6,8 @@ process alone, so that nobody who has the rows can tell whose they are.
 """
 
 import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
 import asyncpg
 
@@ -17,7 +15,6 @@ _SHORTEST = timedelta(seconds=30)
 _LONGEST = timedelta(hours=1)
 _UNKNOWN_DURATION_SECONDS = 180
 _REMEMBERED = timedelta(days=1)
-_ADDRESS_KEY: Final = secrets.token_bytes(32)
 
 # Two calls of one listener about one track wait for one another; nobody else waits.
 _TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))"
@@ -52,13 +49,17 @@ class Play:
     idempotency_key: str
     duration_seconds: int | None
     played_at: datetime
+    listener_key: bytes
 
     @property
     def listener(self) -> str:
         """Return what stands for the listener."""
         if self.viewer_did is not None:
             return self.viewer_did
-        return "address:" + hashlib.blake2b((self.address or "").encode(), key=_ADDRESS_KEY, digest_size=16).hexdigest()
+        return (
+            "address:"
+            + hashlib.blake2b((self.address or "").encode(), key=self.listener_key, digest_size=16).hexdigest()
+        )
 
     @property
     def until(self) -> datetime:

@@ -161,7 +161,6 @@ class LikeRow(NamedTuple):
 
     uri_id: int
     actor_id: int
-    subject_uri_id: int
     uri: str
     indexed_at: datetime
     created_at: str
@@ -173,7 +172,6 @@ class CommentRow(NamedTuple):
 
     uri_id: int
     actor_id: int
-    subject_uri_id: int
     uri: str
     cid: bytes
     record: str

@@ -6,7 +6,7 @@ is never newer than what the answer is made of. An account that was taken down h
 to answer it as anonymous would look as if its own things had vanished.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -52,20 +52,18 @@ class Context:
     connection: asyncpg.Connection
     settings: AppviewSettings
     contents: TrackContents
-    viewer: Viewer | None = None
+    asker: Asker
+    listener_key: bytes
+
+    @property
+    def viewer(self) -> Viewer | None:
+        """Return who is signed in."""
+        return self.asker.viewer
 
     async def hydrate(self, track_states: Sequence[TrackState] | None = None, **numbers: Sequence[int]) -> State:
         """Load everything that an answer shows of these numbers, by kind: tracks, likes, comments, lists, actors."""
         namespace, contents = self.settings.namespace, self.contents
         return await hydrate(self.connection, namespace, self.asker, contents, track_states=track_states, **numbers)
-
-    @property
-    def asker(self) -> Asker:
-        """Return who asks, and whose labels they want."""
-        accepted = self.call.accepted_labelers
-        if accepted is None:
-            return Asker(self.viewer)
-        return Asker(self.viewer, frozenset(str(labeler.did) for labeler in accepted.labelers))
 
     def required_viewer(self) -> Viewer:
         """Return who asks, for methods that answer nobody else.
@@ -77,11 +75,6 @@ class Context:
             raise Unauthorized(AUTHENTICATION_REQUIRED, message, reason="")
         return self.viewer
 
-    def say_labelers(self, applied: Iterable[Labeler]) -> None:
-        """Say in the answer's headers which labelers were applied; none, or no word, leaves the header out."""
-        if text := labelers_text(applied):
-            self.call.reply_headers[CONTENT_LABELERS] = text
-
 
 MethodOf: TypeAlias = Callable[[Context], Awaitable[Output]]
 
@@ -89,9 +82,12 @@ MethodOf: TypeAlias = Callable[[Context], Awaitable[Output]]
 class Service:
     """The methods' way to the database; `pool` is set while the application runs."""
 
-    def __init__(self, settings: AppviewSettings) -> None:
-        """Keep the settings."""
+    def __init__(self, settings: AppviewSettings, listener_key: bytes) -> None:
+        """Keep the settings, and the key under which addresses of listeners are told apart."""
         self.settings = settings
+        self.listener_key = listener_key
+        # Those that we follow decide about what is shown, whatever else somebody wants to see of them.
+        self._content_labelers = labelers_text(Labeler(DID(did), redact=True) for did in settings.labelers)
         self.pool: asyncpg.Pool | None = None
         self.contents = TrackContents()
 
@@ -103,10 +99,10 @@ class Service:
                 viewer = None if call.viewer_did is None else await _viewer(connection, call.viewer_did)
                 if viewer is not None and viewer.rev is not None:
                     call.reply_headers[_REPO_REV] = viewer.rev
-                context = Context(call, connection, self.settings, self.contents, viewer)
-                # Those that we follow decide about what is shown, whatever else somebody wants to see of them.
-                context.say_labelers(Labeler(DID(did), redact=True) for did in self.settings.labelers)
-                return await method(context)
+                if self._content_labelers:
+                    call.reply_headers[CONTENT_LABELERS] = self._content_labelers
+                asker = _asker(call, viewer)
+                return await method(Context(call, connection, self.settings, self.contents, asker, self.listener_key))
 
         return handler
 
@@ -138,6 +134,13 @@ class Service:
                 yield connection
         except _AWAY as error:
             raise Unavailable(_NO_ANSWER) from error
+
+
+def _asker(call: Call, viewer: Viewer | None) -> Asker:
+    accepted = call.accepted_labelers
+    if accepted is None:
+        return Asker(viewer)
+    return Asker(viewer, frozenset(str(labeler.did) for labeler in accepted.labelers))
 
 
 async def _viewer(connection: asyncpg.Connection, did: DID) -> Viewer:

@@ -159,7 +159,7 @@ def verdict_on(reasons: Iterable[Reason], context: Seen) -> Verdict:
 
 def is_shown(reasons: Iterable[Reason], context: Seen) -> bool:
     """Tell whether something is shown in spite of these reasons."""
-    return all(TABLE[reason][context] is not _H for reason in reasons)
+    return verdict_on(reasons, context) is not _H
 
 
 def shown(rows: Mapping[int, _Owned], uri_ids: Sequence[int], state: State, context: Seen) -> list[_Owned]:

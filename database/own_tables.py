@@ -51,7 +51,6 @@ plays = Table(
     comment="Every play that counted; rows are added and never changed",
 )
 Index("plays_recent_idx", plays.c.played_at)
-Index("plays_listener_idx", plays.c.listener, plays.c.played_at, postgresql_where=text("listener IS NOT NULL"))
 
 play_turns = Table(
     "play_turns",

@@ -152,7 +152,6 @@ tracks = Table(
         server_default=text("false"),
         comment="the record has the field: then no overlay decides",
     ),
-    Column("self_labels", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="as the author wrote them"),
     Column(
         "hot_score",
         Double,

@@ -42,8 +42,8 @@ TABLES = (
 
 _INSERT_TRACKS = """
     INSERT INTO network.tracks (uri_id, actor_id, uri, sort_at, created_at, title, artist, album, duration_seconds, file_type, audio_cid,
-        audio_mime_type, audio_size_bytes, audio_url, image_cid, image_url, support_gate, visibility, says_visibility, tags, self_labels)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+        audio_mime_type, audio_size_bytes, audio_url, image_cid, image_url, support_gate, visibility, says_visibility, tags)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 """
 _INSERT_FEATURES = "INSERT INTO network.track_features (uri_id, position, actor_id) VALUES ($1, $2, $3)"
 _INSERT_LIKES = """
@@ -161,7 +161,6 @@ async def insert_rows(
                         track.visibility,
                         track.says_visibility,
                         track.tags,
-                        track.self_labels,
                     )
                 )
                 self_labels += _self_labels(each, track.self_labels, track.created_at)

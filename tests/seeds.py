@@ -170,14 +170,14 @@ class Seeds:
         await self.execute(
             """INSERT INTO network.tracks (uri_id, actor_id, uri, sort_at, created_at, title, artist, album,
                    duration_seconds, file_type, audio_cid, audio_mime_type, audio_size_bytes, audio_url, image_cid,
-                   image_url, support_gate, visibility, says_visibility, tags, self_labels)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)""",
+                   image_url, support_gate, visibility, says_visibility, tags)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)""",
             written.uri_id, account.actor_id, written.uri, written.sort_at, record["createdAt"], record["title"].replace("\0", "\ufffd"),
             record["artist"], record.get("album"), record.get("duration"), record["fileType"],
             audio and audio["ref"]["$link"], audio and audio["mimeType"], audio and audio["size"], record.get("audioUrl"),
             image and image["ref"]["$link"], record.get("imageUrl"), record.get("supportGate", {}).get("type"),
             "public" if record.get("visibility", "public") == "public" else "unlisted", "visibility" in record,
-            [tag.replace("\0", "\ufffd") for tag in record.get("tags", [])], [each["val"] for each in record.get("labels", {}).get("values", [])],
+            [tag.replace("\0", "\ufffd") for tag in record.get("tags", [])],
         )  # fmt: skip
         await self.execute(
             "UPDATE network.tracks SET hot_score = extract(epoch FROM sort_at) / 172800 WHERE uri_id = $1",

@@ -38,7 +38,6 @@ _LABEL = """
         d.sort_at
     FROM network.records d WHERE d.uri_id = :uri_id
 """
-_LABEL_TRACK = "UPDATE network.tracks SET self_labels = :values WHERE uri_id = :uri_id"
 _NAME_LIST = "UPDATE network.lists SET slug = :slug WHERE uri_id = :uri_id"
 
 
@@ -140,14 +139,6 @@ def upgrade() -> None:
         schema="plyr",
         comment="Every play that counted; rows are added and never changed",
     )
-    op.create_index(
-        "plays_listener_idx",
-        "plays",
-        ["listener", "played_at"],
-        unique=False,
-        schema="plyr",
-        postgresql_where=sa.text("listener IS NOT NULL"),
-    )
     op.create_index("plays_recent_idx", "plays", ["played_at"], unique=False, schema="plyr")
     op.create_table(
         "track_overlays",
@@ -243,17 +234,6 @@ def upgrade() -> None:
     op.add_column(
         "tracks",
         sa.Column(
-            "self_labels",
-            postgresql.ARRAY(sa.Text()),
-            server_default=sa.text("'{}'"),
-            nullable=False,
-            comment="as the author wrote them",
-        ),
-        schema="network",
-    )
-    op.add_column(
-        "tracks",
-        sa.Column(
             "hot_score",
             sa.Double(),
             server_default=sa.text("0"),
@@ -285,23 +265,17 @@ def _read_again() -> None:
     """Fill in what records said already: self labels of tracks and Bluesky profiles, names of lists in addresses."""
     bind = op.get_bind()
     labels: list[dict[str, object]] = []
-    tracks: list[dict[str, object]] = []
     for uri_id, did, path, raw in bind.execute(sa.text(_LABELLED)):
         record = decode(bytes(raw))
         values = self_labels_of(record) if isinstance(record, dict) else ()
-        if not values:
-            continue
-        is_profile = path.startswith(_BLUESKY_PROFILE)
-        if not is_profile:
-            tracks.append({"uri_id": uri_id, "values": list(values)})
         for value in values:
-            is_about_account = is_profile and value == NO_UNAUTHENTICATED
+            is_about_account = path.startswith(_BLUESKY_PROFILE) and value == NO_UNAUTHENTICATED
             uri = did if is_about_account else f"at://{did}/{path}"
             labels.append({"uri": uri, "src": did, "val": value, "uri_id": uri_id})
     slugs = [
         {"uri_id": uri_id, "slug": slug_of(name)}
         for uri_id, name in bind.execute(sa.text("SELECT uri_id, name FROM network.lists WHERE name IS NOT NULL"))
     ]
-    for statement, rows in ((_LABEL, labels), (_LABEL_TRACK, tracks), (_NAME_LIST, slugs)):
+    for statement, rows in ((_LABEL, labels), (_NAME_LIST, slugs)):
         if rows:
             bind.execute(sa.text(statement), rows)

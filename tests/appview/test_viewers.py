@@ -10,7 +10,6 @@ from seeds import NAMESPACE, NOW
 from appview.api.methods import METHODS
 from appview.service import Context
 from appview.xrpc.call import Output
-from appview.xrpc.labelers import Labeler
 from appview.xrpc.rate_limit import Window
 from appview.xrpc.signing_keys import no_directory
 from atprotocol.syntax.did import DID
@@ -155,20 +154,7 @@ async def test_a_method_may_require_a_viewer(start_appview: StartAppview, direct
     assert (await started.client.get(NAME, headers=authorization())).status_code == 200
 
 
-async def test_a_method_says_which_labelers_it_applied(start_appview: StartAppview) -> None:
-    async def labelled(context: Context) -> Output:
-        accepted = context.call.accepted_labelers
-        context.say_labelers([Labeler(LABELER, True)] if accepted is None else accepted.labelers)
-        return await METHODS[NAME](context)
-
-    started = await start_appview({**METHODS, NAME: labelled})
-    said = [(await started.client.get(NAME, headers=headers)).headers.get("atproto-content-labelers") for headers in (
-        {}, {"atproto-accept-labelers": ""}, {"atproto-accept-labelers": f'"{VIEWER.did}", {LABELER};redact'},
-    )]  # fmt: skip
-    assert said == [f"{LABELER};redact", None, f"{VIEWER.did}, {LABELER};redact"]
-
-
-async def test_nothing_is_said_of_labelers_by_a_method_that_applies_none(appview: Appview) -> None:
+async def test_nothing_is_said_of_labelers_where_none_is_followed(appview: Appview) -> None:
     assert "atproto-content-labelers" not in (await appview.client.get(NAME)).headers
 
 

@@ -17,7 +17,7 @@ HASHED = {
     "network.uris": "actor_id path",
     "network.records": "uri_id cid raw json verdict problems",
     "network.tracks": "uri_id actor_id uri created_at title artist album duration_seconds file_type audio_cid audio_mime_type"
-    " audio_size_bytes audio_url image_cid image_url support_gate visibility says_visibility tags self_labels",
+    " audio_size_bytes audio_url image_cid image_url support_gate visibility says_visibility tags",
     "network.track_features": "uri_id position actor_id",
     "network.track_search": "uri_id uri words terms",
     "network.track_tags": "uri_id tag_key tag",

@@ -159,7 +159,6 @@ async def test_what_records_of_revision_2_said_already_is_there_after_the_migrat
     ]
     times = await database.fetch("SELECT created_at FROM network.labels")
     assert all(parse_datetime(row["created_at"]) for row in times)
-    assert await database.fetchval("SELECT self_labels FROM network.tracks") == ["porn"]
     assert await database.fetchval("SELECT slug FROM network.lists") == "first-nights"
     await database.close()
     postgres.drop_database(url)

@@ -29,6 +29,7 @@ async def record_play(context: Context) -> Output:
         str(body["idempotencyKey"]),
         track.content.duration_seconds,
         context.call.called_at,
+        context.listener_key,
     )
     is_counted, count = await record(connection, play)
     # What was imported from the time before counts besides.

@@ -5,9 +5,10 @@ lexicons and methods disagree. Run it with proxy headers off: whose address coun
 `trusted_proxy_hops` alone.
 """
 
+import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -21,6 +22,8 @@ from starlette.routing import Route
 
 from appview.api.methods import METHODS, RECORD_PLAY, REQUEST_SYNC, VIEWERS_ONLY
 from appview.front_page import load_front_page
+from appview.media.media import OpenMedia
+from appview.media.routes import media_routes
 from appview.openapi import openapi_document
 from appview.service import MethodOf, Service
 from appview.settings import AppviewSettings
@@ -66,11 +69,14 @@ def create_app(
     methods: Mapping[str, MethodOf] = METHODS,
     clock: Callable[[], datetime] = now_in_utc,
     listener_key: bytes | None = None,
+    chance: Callable[[], float] = random.random,
     resolve_key: ResolveKey = no_directory,
+    open_media: OpenMedia | None = None,
 ) -> FastAPI:
     """Return the application; `open_pool` (see `pool_opener`) is called when its lifespan begins.
 
     `resolve_key` asks the directory for the keys of viewers whom the index does not know, or knows by an old key.
+    `open_media` opens what audio and pictures are given with; without it there are no routes to them.
     The catalog stands in the settings' namespace. Raises LexiconError when it and the methods disagree.
     """
     # Known to this process alone: nobody who has the rows can tell whose they are.
@@ -128,11 +134,17 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.pool = await open_pool()
+        pool = service.pool = await open_pool()
+        own_routes = len(app.router.routes)
         try:
-            yield
+            async with AsyncExitStack() as stack:
+                if open_media is not None:
+                    service.media = await stack.enter_async_context(open_media())
+                    app.router.routes.extend(media_routes(service, server, service.media, pool, chance))
+                yield
         finally:
-            pool, service.pool = service.pool, None
+            service.pool = service.media = None
+            del app.router.routes[own_routes:]
             await pool.close()
 
     app = FastAPI(

@@ -8,7 +8,7 @@ import asyncpg
 from appview.asking import Statement
 from appview.feeds.tracks import latest
 from appview.hydration import hydrate
-from appview.settings import AppviewSettings
+from appview.settings import AppviewSettings, places_of
 from appview.status import stats
 from appview.track_contents import TrackContents
 from appview.viewer import ANONYMOUS
@@ -43,7 +43,7 @@ async def load_front_page(
 ) -> str:
     """Return the page as HTML; `unlinked` methods answer nobody who follows a link."""
     page = await latest(connection, ANONYMOUS, [], UNWANTED_TAGS, _TRACKS, None)
-    state = await hydrate(connection, settings.namespace, ANONYMOUS, contents, tracks=page.uri_ids)
+    state = await hydrate(connection, settings.namespace, ANONYMOUS, contents, places_of(settings), tracks=page.uri_ids)
     tracks = shown(state.tracks, page.uri_ids, state, Seen.DISCOVERY)
     list_uri = await connection.fetchval(_NEWEST_LIST.of(ANONYMOUS))
     numbers = await stats(connection)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from appview.media.places import MediaPlaces
 from appview.rows import (
     ActorRow,
     CommentRow,
@@ -144,6 +145,7 @@ async def hydrate(
     namespace: str,
     asker: Asker,
     contents: TrackContents,
+    places: MediaPlaces,
     *,
     tracks: Sequence[int] = (),
     likes: Sequence[int] = (),
@@ -157,7 +159,7 @@ async def hydrate(
     How the tracks stand is asked unless it is known already.
     """
     own_path = f"{namespace}.{_OWN_PROFILE}"
-    state = State(asker, profile_paths=(own_path, BLUESKY_PROFILE_PATH))
+    state = State(asker, places, profile_paths=(own_path, BLUESKY_PROFILE_PATH))
     actor_ids = set(actors)
     if tracks:
         state.tracks = await _tracks(connection, contents, tracks, track_states)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from appview.media.places import NO_PLACES, MediaPlaces
 from appview.viewer import ANONYMOUS, Asker, Viewer
 
 
@@ -230,6 +231,8 @@ class State:
     """Everything that one answer is made of, by number; what is not in it does not exist."""
 
     asker: Asker = ANONYMOUS
+    # Where audio and pictures are given, and whose URLs are believed to lead to some.
+    places: MediaPlaces = NO_PLACES
     actors: dict[int, ActorRow] = field(default_factory=dict)
     tracks: dict[int, TrackRow] = field(default_factory=dict)
     likes: dict[int, LikeRow] = field(default_factory=dict)

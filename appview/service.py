@@ -14,8 +14,12 @@ from typing import TypeAlias
 import asyncpg
 
 from appview.hydration import hydrate
+from appview.media.keys import BlobKey, VariantKey
+from appview.media.media import Media
+from appview.media.places import MediaPlaces
+from appview.media.plan import Ways
 from appview.rows import State, TrackState
-from appview.settings import AppviewSettings
+from appview.settings import AppviewSettings, places_of
 from appview.track_contents import TrackContents
 from appview.viewer import Asker, Viewer
 from appview.xrpc.call import Call, Handler, Output
@@ -54,16 +58,35 @@ class Context:
     contents: TrackContents
     asker: Asker
     listener_key: bytes
+    media: Media | None = None
 
     @property
     def viewer(self) -> Viewer | None:
         """Return who is signed in."""
         return self.asker.viewer
 
+    @property
+    def places(self) -> MediaPlaces:
+        """Return where views say that audio and pictures are."""
+        return places_of(self.settings)
+
+    @property
+    def ways(self) -> Ways:
+        """Return what the storage of audio allows."""
+        return Ways(mirroring=self.settings.media.mirroring) if self.media is None else self.media.ways
+
+    async def signed_url(self, key: BlobKey | VariantKey, seconds: int, mime_type: str) -> str | None:
+        """Return a URL that fetches an object for so many seconds; None where the storage signs none."""
+        if self.media is None:
+            return None
+        return await self.media.storage.presigned_url(key, seconds, mime_type=mime_type, file_name=None)
+
     async def hydrate(self, track_states: Sequence[TrackState] | None = None, **numbers: Sequence[int]) -> State:
         """Load everything that an answer shows of these numbers, by kind: tracks, likes, comments, lists, actors."""
         namespace, contents = self.settings.namespace, self.contents
-        return await hydrate(self.connection, namespace, self.asker, contents, track_states=track_states, **numbers)
+        return await hydrate(
+            self.connection, namespace, self.asker, contents, self.places, track_states=track_states, **numbers
+        )
 
     def required_viewer(self) -> Viewer:
         """Return who asks, for methods that answer nobody else.
@@ -89,6 +112,7 @@ class Service:
         # Those that we follow decide about what is shown, whatever else somebody wants to see of them.
         self._content_labelers = labelers_text(Labeler(DID(did), redact=True) for did in settings.labelers)
         self.pool: asyncpg.Pool | None = None
+        self.media: Media | None = None
         self.contents = TrackContents()
 
     def bind(self, method: MethodOf) -> Handler:
@@ -102,9 +126,18 @@ class Service:
                 if self._content_labelers:
                     call.reply_headers[CONTENT_LABELERS] = self._content_labelers
                 asker = _asker(call, viewer)
-                return await method(Context(call, connection, self.settings, self.contents, asker, self.listener_key))
+                context = Context(call, connection, self.settings, self.contents, asker, self.listener_key, self.media)
+                return await method(context)
 
         return handler
+
+    async def asker(self, did: DID) -> Asker:
+        """Return who asks, for an account that proved itself.
+
+        Raises XrpcError (403) for one that was taken down here, Unavailable.
+        """
+        async with self.connection() as connection:
+            return Asker(await _viewer(connection, did))
 
     async def signing_key(self, did: DID) -> str | None:
         """Return the key that the index knows an account to sign with, as a did:key text, or None.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from appview.media.places import MediaPlaces
+from appview.media.settings import MediaSettings
 from appview.xrpc.rate_limit import MethodLimits, Window
 
 # Whoever asks for a repository to be fetched makes us work for it.
@@ -39,6 +41,7 @@ class AppviewSettings:
     play_limits: MethodLimits = _PLAYS
     # The labelers that the indexer follows, by their DIDs.
     labelers: tuple[str, ...] = ()
+    media: MediaSettings = field(default_factory=MediaSettings)
     # A DID that was asked for is not queued again before this has passed.
     sync_request_pause_seconds: int = 600
     # More requests than this are never waiting, whoever asks.
@@ -60,3 +63,8 @@ class AppviewSettings:
     def nsid(self, name: str) -> str:
         """Return the NSID, or reference, of a name in the served namespace: `feed.defs#trackView`."""
         return f"{self.namespace}.{name}"
+
+
+def places_of(settings: AppviewSettings) -> MediaPlaces:
+    """Return where views say that audio and pictures are."""
+    return MediaPlaces(settings.public_url, settings.media.origins)

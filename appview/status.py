@@ -54,6 +54,14 @@ _REPO_OF_ALL = """
 _REPO = Statement(Seen.DIRECT, lambda rules: f"{_REPO_OF_ALL} AND {rules.account('r', 'a.did')}")
 
 
+_AUDIO = """
+    SELECT n.cid FROM network.actors a
+    JOIN network.uris u ON u.actor_id = a.actor_id AND u.path = $2
+    JOIN network.blob_references n ON n.uri_id = u.uri_id AND n.role = 'audio'
+    WHERE a.did = $1
+"""
+
+
 def _collections(condition: str) -> str:
     return f"""
     SELECT split_part(u.path, '/', 1) AS collection,
@@ -87,6 +95,12 @@ async def record_status(connection: asyncpg.Connection, asker: Asker, did: str, 
     statement = _OWN_RECORD if _is_owner(asker, did) else _RECORD.of(asker)
     row = await connection.fetchrow(statement, did, path)
     return None if row is None else RecordStatus(**row)
+
+
+async def audio_of(connection: asyncpg.Connection, did: str, path: str) -> str | None:
+    """Return the CID of the blob that a record at a path names as its audio, if it does."""
+    found: str | None = await connection.fetchval(_AUDIO, did, path)
+    return found
 
 
 async def repo_status(connection: asyncpg.Connection, asker: Asker, did: str) -> RepoStatus | None:

@@ -112,6 +112,14 @@ class RepoGone(ProtocolError):
         self.reason = reason
 
 
+class BlobNotFound(ProtocolError):
+    """Conclusive: the host has no such blob of this account."""
+
+
+class BlobMismatch(ProtocolError):
+    """The bytes that a host gave for a blob are not those that its CID names."""
+
+
 class StreamRefused(ProtocolError):
     """Conclusive: what answers at this URL will never stream events."""
 

@@ -16,9 +16,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from database.media_tables import PLYR
 from database.tables import BytesText, Time, metadata
-
-PLYR = "plyr"
 
 takedowns = Table(
     "takedowns",

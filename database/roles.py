@@ -1,6 +1,6 @@
 """The two roles of the two programs, and exactly what each may do (law 8).
 
-The indexer alone writes `network`, reads `plyr` and marks sync requests as taken; the appview reads `network` and writes `plyr`. Where a managed
+The indexer alone writes `network`, reads `plyr`, marks sync requests as taken and asks for jobs; the appview reads `network` and writes `plyr`. Where a managed
 Postgres denies CREATE ROLE the programs go on as the role of the URL: `ensure_roles` returns a sentence that says so.
 """
 
@@ -17,6 +17,7 @@ _GRANTS = (
     f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA network TO {INDEXER}",
     f"GRANT SELECT ON ALL TABLES IN SCHEMA plyr TO {INDEXER}",
     f"GRANT UPDATE (taken_at) ON plyr.sync_requests TO {INDEXER}",
+    f"GRANT INSERT, UPDATE (wanted) ON plyr.media_jobs TO {INDEXER}",
     f"GRANT SELECT ON ALL TABLES IN SCHEMA network, plyr TO {APPVIEW}",
     f"GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA plyr TO {APPVIEW}",
     f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA plyr TO {APPVIEW}",

@@ -1,4 +1,5 @@
-"""The tables of the schema `network`, as SQLAlchemy Core declares them; those of `plyr` are in `own_tables.py`.
+"""The tables of the schema `network`, as SQLAlchemy Core declares them; those of `plyr` are in
+`own_tables.py`, those of audio and pictures in `media_tables.py`.
 
 The schemas say what may be lost: `network` is derived from repositories that anyone can fetch again, `plyr` is
 what only we know. DIDs and record URIs are interned once as numbers; `network` refers by number, `plyr` by text,

@@ -136,7 +136,7 @@ async def assembled(
         pool, client, outside.policy, repos, reader, journal, processor, repair, audit, growth, metrics, settings
     )
     rankings = Rankings(pool, now, time.monotonic)
-    writer = Writer(pool, journal, repos, reader, metrics, now, lead)
+    writer = Writer(pool, journal, repos, reader, metrics, now, lead, settings.media)
     observation = Observation(metrics, repos, journal, writer, repair, growth, now)
     try:
         yield Indexer(

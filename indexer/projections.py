@@ -10,7 +10,7 @@ from datetime import datetime
 
 import asyncpg
 
-from indexer import search_rows
+from indexer import media_rows, search_rows
 from indexer.collections.projection import (
     NO_UNAUTHENTICATED,
     Comment,
@@ -38,6 +38,7 @@ TABLES = (
     "profiles",
     "follows",
     "labels",
+    "blob_references",
 )
 
 _INSERT_TRACKS = """
@@ -221,6 +222,7 @@ async def insert_rows(
         if rows:
             await connection.executemany(statement, rows)
     await search_rows.insert(connection, shown)
+    await media_rows.insert(connection, shown)
     for statement, edges in ((_INSERT_LIKES, likes), (_INSERT_FOLLOWS, follows)):
         if edges:
             await connection.execute(statement, *(list(column) for column in zip(*edges, strict=True)))

@@ -11,10 +11,11 @@ from datetime import datetime
 import asyncpg
 import orjson
 
-from indexer import overlays, projections, search_rows
+from indexer import media_rows, overlays, projections, search_rows
 from indexer.collections.projection import Comment, Like, Track
 from indexer.counters import CounterChange, Pair, move_totals, set_hot_scores
 from indexer.interning import actor_ids, known_uri_ids, uri_ids
+from indexer.media_rows import NO_WISHES, MediaWishes
 from indexer.records import Reading
 
 _EXISTING = "SELECT uri_id, verdict, sort_at FROM network.records WHERE uri_id = ANY($1::bigint[])"
@@ -52,9 +53,16 @@ class Outcome:
 
 
 async def apply_outcomes(
-    connection: asyncpg.Connection, outcomes: Sequence[Outcome], actors: Mapping[str, int], now: datetime
+    connection: asyncpg.Connection,
+    outcomes: Sequence[Outcome],
+    actors: Mapping[str, int],
+    now: datetime,
+    wishes: MediaWishes = NO_WISHES,
 ) -> None:
-    """Make the tables say what these outcomes (one for each path) say; `actors` numbers their accounts."""
+    """Make the tables say what these outcomes (one for each path) say; `actors` numbers their accounts.
+
+    What is to be done about their blobs is asked for as `wishes` say.
+    """
     if not outcomes:
         return
     shown_now = [outcome.reading.projection for outcome in outcomes if outcome.reading and outcome.reading.projection]
@@ -131,6 +139,7 @@ async def apply_outcomes(
     if all_cleared:
         await projections.delete_rows(connection, all_cleared)
     await projections.insert_rows(connection, shown, everybody, numbers)
+    await media_rows.want(connection, (each.projection for each in shown), wishes)
     tracks = [each.uri_id for each in shown if isinstance(each.projection, Track)]
     await overlays.apply_to(connection, tracks)
     await search_rows.refresh_actors(connection, sorted({actor_id for actor_id, path in own if _is_profile(path)}))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from atprotocol.syntax.did import DID
 from indexer.audit import AuditSettings
 from indexer.consumer import StreamSettings
+from indexer.media_rows import NO_WISHES, MediaWishes
 from indexer.repair import RepairSettings
 
 
@@ -27,6 +28,8 @@ class IndexerSettings:
     max_repos: int = 500_000
     # Whose labels are kept; nobody's unless somebody is named.
     labelers: tuple[DID, ...] = ()
+    # What is to be done about the audio and the pictures of records that come.
+    media: MediaWishes = NO_WISHES
     discovers: bool = True
     discovery_seconds: float = 86_400.0
     poll_seconds: float = 1.0

@@ -34,6 +34,7 @@ from indexer.journal import (
     instant_of,
 )
 from indexer.leadership import Lead, Superseded
+from indexer.media_rows import NO_WISHES, MediaWishes
 from indexer.metrics import Metrics
 from indexer.record_rows import Outcome
 from indexer.records import RecordReader
@@ -114,8 +115,12 @@ class Writer:
         metrics: Metrics,
         clock: Callable[[], datetime],
         lead: Lead,
+        wishes: MediaWishes = NO_WISHES,
     ) -> None:
-        """Take the parts; `lead` is the leadership under which to write. Nothing is written before run() or flush()."""
+        """Take the parts; `lead` is the leadership under which to write, `wishes` what is to be done about blobs.
+
+        Nothing is written before run() or flush().
+        """
         self._pool = pool
         self._journal = journal
         self._repos = repos
@@ -123,6 +128,7 @@ class Writer:
         self._metrics = metrics
         self._clock = clock
         self._lead = lead
+        self._wishes = wishes
         self._batch_number = lead.batch
         # What was taken from the journal and is not known to be committed: nothing later may be written before it.
         self._in_hand: _Taken | None = None
@@ -273,7 +279,7 @@ class Writer:
         folded: dict[tuple[str, str], Outcome] = {}
 
         async def write_folded() -> None:
-            await record_rows.apply_outcomes(connection, list(folded.values()), actors, now)
+            await record_rows.apply_outcomes(connection, list(folded.values()), actors, now, self._wishes)
             folded.clear()
 
         for unit in units:
@@ -312,7 +318,7 @@ class Writer:
                 cid, raw = unit.records.get(path, (None, None))
                 reading = self._reader.read(path, raw) if raw is not None else None
                 outcomes.append(Outcome(unit.did, path, unit.rev, cid, raw, reading))
-            await record_rows.apply_outcomes(connection, outcomes, actors, now)
+            await record_rows.apply_outcomes(connection, outcomes, actors, now, self._wishes)
             await asyncio.sleep(0)
 
 

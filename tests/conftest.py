@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from postgres import PostgresForTests
 
 os.environ["LOGFIRE_IGNORE_NO_CONFIG"] = "1"  # nothing is sent anywhere from tests
-pytest_plugins = ["postgres", "rules_that_ran"]
+pytest_plugins = ["postgres", "rules_that_ran", "s3_server"]
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

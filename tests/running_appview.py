@@ -16,13 +16,20 @@ from seeds import NAMESPACE, NOW, Account, Seeds
 from starlette.types import ASGIApp
 from xrpc_client import XrpcClient
 
+from appview.media.settings import MediaSettings
 from appview.settings import AppviewSettings
 from atprotocol.syntax.did import DID
 from database.own_tables import all_tables
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+ORIGIN = "https://appview.example.com"
 SETTINGS = AppviewSettings(
-    namespace=NAMESPACE, public_url="https://appview.example.com", version="1.2.3", pool_maximum=4, page_seconds=0
+    namespace=NAMESPACE,
+    public_url=ORIGIN,
+    version="1.2.3",
+    pool_maximum=4,
+    page_seconds=0,
+    media=MediaSettings(origins=frozenset(("https://audio.example.com", "https://cdn.example.com"))),
 )
 # Of everybody who signs in, as far as a test does not care whose keys are whose.
 VIEWERS_KEY = key_of(77)

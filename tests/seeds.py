@@ -179,6 +179,8 @@ class Seeds:
             "public" if record.get("visibility", "public") == "public" else "unlisted", "visibility" in record,
             [tag.replace("\0", "\ufffd") for tag in record.get("tags", [])],
         )  # fmt: skip
+        await self._names(written, "audio", audio)
+        await self._names(written, "image", image)
         await self.execute(
             "UPDATE network.tracks SET hot_score = extract(epoch FROM sort_at) / 172800 WHERE uri_id = $1",
             written.uri_id,
@@ -253,6 +255,7 @@ class Seeds:
             record.get("listType"), record.get("description"), image and image["ref"]["$link"], len(items),
             slug_of(record.get("name", "")),
         )  # fmt: skip
+        await self._names(written, "image", image)
         await self.list_items(written, subjects)
         await self._found(written, "list", list_row(record.get("name"), record.get("listType")))
         return written
@@ -280,6 +283,7 @@ class Seeds:
             record.get("bio", record.get("description")), record.get("avatar") if source == "own" else None,
             avatar and avatar["ref"]["$link"],
         )  # fmt: skip
+        await self._names(written, "image", avatar)
         await refresh_actors(self.connection, [account.actor_id])
         return written
 
@@ -342,6 +346,13 @@ class Seeds:
             await self.execute(
                 f"INSERT INTO network.{kind}_search VALUES ($1, $2, $3, $4, array_to_tsvector($5::text[]))",
                 written.uri_id, written.sort_at, written.uri, row.words, row.terms,
+            )  # fmt: skip
+
+    async def _names(self, written: Written, role: str, named: dict[str, Any] | None) -> None:
+        if named is not None:
+            await self.execute(
+                "INSERT INTO network.blob_references (uri_id, role, actor_id, cid) VALUES ($1, $2, $3, $4)",
+                written.uri_id, role, written.account.actor_id, named["ref"]["$link"],
             )  # fmt: skip
 
     async def _count(self, subject: Written, likes: int = 0, comments: int = 0) -> None:

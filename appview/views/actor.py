@@ -1,10 +1,15 @@
 """Accounts as JSON: actor.defs. What an account's own profile lacks is taken from its Bluesky profile."""
 
+from typing import Final
+
 from appview.rows import ActorRow, ProfileFacts, State
-from appview.views.formats import blob_url, instant_text, present, web_url
+from appview.views.formats import instant_text, present
 from appview.views.labels import label_views
 from appview.xrpc.call import Output
 from atprotocol.syntax.handle import INVALID_HANDLE
+
+# The size in which pictures of accounts are shown.
+AVATAR: Final = "avatar"
 
 
 def profile_view_basic(actor: ActorRow, state: State) -> Output:
@@ -13,7 +18,7 @@ def profile_view_basic(actor: ActorRow, state: State) -> Output:
         "did": actor.did,
         "handle": actor.handle or INVALID_HANDLE,
         "displayName": actor.display_name,
-        "avatar": avatar_url(actor),
+        "avatar": avatar_url(actor, state),
         "labels": label_views(state.subjects_of(actor), state) if state.labels else None,
     })  # fmt: skip
 
@@ -44,8 +49,10 @@ def profile_view_detailed(actor: ActorRow, facts: ProfileFacts, state: State) ->
     return profile_view(actor, state) | present(details)
 
 
-def avatar_url(actor: ActorRow) -> str | None:
-    """Return where a picture of the account can be fetched: as its own profile says, or else the one at Bluesky."""
-    if actor.avatar_url is not None and actor.avatar_url.lower().startswith("https://"):
-        return web_url(actor.avatar_url)
-    return blob_url(actor.pds, actor.did, actor.avatar_cid or actor.bluesky_avatar_cid)
+def avatar_url(actor: ActorRow, state: State) -> str | None:
+    """Return where a picture of the account can be seen: as its own profile says, or else the one at Bluesky."""
+    return (
+        state.places.image(AVATAR, actor.did, actor.avatar_cid)
+        or state.places.believed(actor.avatar_url)
+        or state.places.image(AVATAR, actor.did, actor.bluesky_avatar_cid)
+    )

@@ -1,14 +1,19 @@
 """Tracks, likes and comments as JSON: feed.defs. The record goes into a view byte for byte."""
 
+from typing import Final
+
 import orjson
 
 from appview.rows import ActorRow, CommentRow, LikeRow, State, TrackContent, TrackRow
 from appview.views.actor import profile_view_basic
-from appview.views.formats import blob_url, cid_text, instant_text, present, updated_at, verbatim, web_url
+from appview.views.formats import cid_text, instant_text, present, updated_at, verbatim, web_url
 from appview.views.labels import label_views
 from appview.views.library import list_view_basic
 from appview.visibility import Seen, shown, shown_actor
 from appview.xrpc.call import Output
+
+# The size in which covers are shown.
+COVER: Final = "cover"
 
 
 def track_view(track: TrackRow, state: State) -> orjson.Fragment:
@@ -54,9 +59,9 @@ def _track_fields(track: TrackRow, author: ActorRow, features: tuple[ActorRow, .
         "cid": cid_text(content.cid),
         "author": profile_view_basic(author, state),
         "record": verbatim(content.record),
-        "audio": _audio_view(content, author),
-        "imageUrl": web_url(content.image_url)
-        or blob_url(author.pds, author.did, content.image_cid)
+        "audio": _audio_view(content, author, state),
+        "imageUrl": state.places.image(COVER, author.did, content.image_cid)
+        or state.places.believed(content.image_url)
         or web_url(standing.album_image_url),
         "title": content.title,
         "artist": content.artist,
@@ -120,12 +125,19 @@ def _viewer_state(track: TrackRow, state: State) -> Output:
     return present({"like": state.viewer_likes.get(track.uri_id)})
 
 
-def _audio_view(content: TrackContent, author: ActorRow) -> Output:
+def _audio_view(content: TrackContent, author: ActorRow, state: State) -> Output:
+    url = None
+    # Where a gated track is heard is for feed.getPlayback to say, to whoever may.
+    if content.support_gate is None:
+        if content.audio_cid is not None:
+            url = state.places.audio(author.did, content.audio_cid)
+        else:
+            url = state.places.believed(content.audio_url)
     return present({
         "cid": content.audio_cid,
         "mimeType": content.audio_mime_type,
         "sizeBytes": content.audio_size_bytes,
-        "url": web_url(content.audio_url) or blob_url(author.pds, author.did, content.audio_cid),
+        "url": url,
     })  # fmt: skip
 
 

@@ -42,14 +42,6 @@ def typed(kind: str, view: orjson.Fragment) -> orjson.Fragment:
     return orjson.Fragment(b'{"$type":' + orjson.dumps(kind) + b"," + orjson.dumps(view)[1:])
 
 
-def blob_url(pds: str | None, did: str, cid: str | None) -> str | None:
-    """Return where an account's host serves a blob; None where either is not known."""
-    if pds is None or cid is None:
-        return None
-    # Of all that DIDs and CIDs are written with, a query takes everything as it is but the percent sign.
-    return f"{pds.rstrip('/')}/xrpc/com.atproto.sync.getBlob?did={did.replace('%', '%25')}&cid={cid}"
-
-
 def web_url(text: str | None) -> str | None:
     """Return a URL of an author's if a browser can fetch it: any other scheme could do harm on a page."""
     return text if text is not None and _WEB_URL.fullmatch(text) else None

@@ -22,8 +22,11 @@ _TOTALS: Final = {
 }
 
 
-def record_status_view(uri: str, status: RecordStatus | None) -> Output:
-    """Return what became of a record: index.defs#recordStatusView. `uri` is repeated as it was asked for."""
+def record_status_view(uri: str, status: RecordStatus | None, audio: Output | None = None) -> Output:
+    """Return what became of a record: index.defs#recordStatusView. `uri` is repeated as it was asked for.
+
+    `audio` is how far the bytes of its audio are known.
+    """
     if status is None:
         return {"uri": uri, "state": UNKNOWN}
     if status.verdict is None:
@@ -37,6 +40,7 @@ def record_status_view(uri: str, status: RecordStatus | None) -> Output:
         "cid": None if status.cid is None else cid_text(status.cid),
         "rev": status.rev,
         "indexedAt": _optional_instant(status.indexed_at),
+        "audio": audio,
     })  # fmt: skip
 
 

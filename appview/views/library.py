@@ -4,7 +4,7 @@ import orjson
 
 from appview.rows import ListRow, State
 from appview.views.actor import profile_view_basic
-from appview.views.formats import blob_url, cid_text, instant_text, present, updated_at, verbatim
+from appview.views.formats import cid_text, instant_text, present, updated_at, verbatim
 from appview.views.labels import label_views
 from appview.xrpc.call import Output
 
@@ -19,7 +19,7 @@ def list_view_basic(row: ListRow, state: State) -> Output:
         "name": row.name,
         "purpose": row.purpose,
         "slug": row.slug if row.purpose == "album" else None,
-        "imageUrl": blob_url(creator.pds, creator.did, row.image_cid),
+        "imageUrl": state.places.image("cover", creator.did, row.image_cid),
         "itemCount": row.item_count,
         "createdAt": row.created_at,
         "indexedAt": instant_text(row.indexed_at),

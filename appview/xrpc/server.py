@@ -102,10 +102,10 @@ class XrpcServer:
         is_query = route.method.kind is MethodKind.QUERY
         parameters = _parse_query(request, route)
         labelers = parse_accepted_labelers(request.headers.getlist(ACCEPT_LABELERS))
-        viewer_did = await self._viewer(request, nsid, is_procedure=not is_query)
+        viewer_did = await self.viewer_of(request, nsid, is_procedure=not is_query)
         body = await read_input(request, route, self.body_limit_bytes)
         limit_headers = self.limit(request, nsid, viewer_did)
-        call = Call(nsid, parameters, body, self.clock(), viewer_did, labelers, self._address(request))
+        call = Call(nsid, parameters, body, self.clock(), viewer_did, labelers, self.address_of(request))
         is_kept = is_query and viewer_did is None
 
         async def make() -> Page:
@@ -128,12 +128,16 @@ class XrpcServer:
         reply.headers |= limit_headers
         return reply
 
-    async def _viewer(self, request: Request, nsid: Nsid, *, is_procedure: bool) -> DID | None:
+    async def viewer_of(self, request: Request, nsid: Nsid, *, is_procedure: bool = False) -> DID | None:
+        """Return who proves itself with a token for this method; None when nobody tries to.
+
+        Raises XrpcError.
+        """
         now = self.clock().timestamp()
         authorization = request.headers.getlist("authorization")
         try:
             return await self.authenticator.viewer(
-                authorization, nsid, is_procedure=is_procedure, address=self._address(request), now=now
+                authorization, nsid, is_procedure=is_procedure, address=self.address_of(request), now=now
             )
         except Unauthorized as error:
             # Whoever guesses counts by its address, as nobody else is there to count.
@@ -147,7 +151,7 @@ class XrpcServer:
         Raises XrpcError (429) when there is nothing left.
         """
         now = self.clock().timestamp()
-        asker = self._address(request) if viewer_did is None else viewer_did
+        asker = self.address_of(request) if viewer_did is None else viewer_did
         try:
             allowance = self.limiter.take(nsid, asker, now, is_account=viewer_did is not None)
         except Exception:
@@ -161,7 +165,8 @@ class XrpcServer:
             raise XrpcError(429, RATE_LIMIT_EXCEEDED, "Rate Limit Exceeded", headers)
         return headers
 
-    def _address(self, request: Request) -> str | None:
+    def address_of(self, request: Request) -> str | None:
+        """Return the client's address, as far as it can be believed."""
         peer = request.client.host if request.client else None
         return client_address(peer, request.headers.getlist("x-forwarded-for"), self.trusted_proxy_hops)
 

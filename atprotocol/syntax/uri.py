@@ -5,6 +5,7 @@ judges scheme, host and address anew. Source: https://atproto.com/specs/lexicon#
 """
 
 import re
+from collections.abc import Collection
 from typing import NewType
 
 from atprotocol.errors import InvalidSyntax
@@ -13,6 +14,8 @@ from atprotocol.syntax.excerpt import excerpt
 Uri = NewType("Uri", str)
 
 MAX_BYTES = 8192
+# An entry of a database index is a fraction of a page.
+MAX_INDEXED_LENGTH = 2000
 _URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,80}:[^\s\x00-\x1f\x7f]+")
 
 
@@ -26,3 +29,14 @@ def parse_uri(text: str) -> Uri:
     if _URI.fullmatch(text) is None:
         raise InvalidSyntax(f"not a URI (scheme:something, without white space): {excerpt(text)}")
     return Uri(text)
+
+
+def is_at_origin(url: str | None, origins: Collection[str]) -> bool:
+    """Tell whether a URL begins with one of these origins (`https://audio.example.com`) and goes on as a URL does.
+
+    Compared as it is written, without parsing: what two parsers read differently is at no origin. A URL that an index
+    could not hold, or that has a sign outside printable ASCII, is at none either.
+    """
+    if url is None or len(url) > MAX_INDEXED_LENGTH or not url.isascii() or not url.isprintable() or " " in url:
+        return False
+    return any(url == origin or (url.startswith(origin) and url[len(origin)] in "/?#") for origin in origins)

@@ -83,7 +83,7 @@ def questions(crowd: Crowd, size: int) -> dict[str, Question]:
         "feed.getTrack": Question({"uri": first}, None, 8, 10),
         "feed.getLikes": Question({"limit": size, "uri": first}, "likes", 8, 10),
         "feed.getComments": Question({"limit": size, "uri": first}, "comments", 8, 10),
-        "feed.getPlayback": Question({"uri": first}, None, 4, 6),
+        "feed.getPlayback": Question({"uri": first}, None, 5, 7),
         "library.getList": Question({"limit": size, "uri": crowd.lists[-1].uri}, "items", 6, 8),
         "library.getActorLists": Question({"limit": size, "actor": star}, "lists", 7, 8),
         "library.getListsWithTrack": Question({"limit": size, "uri": first}, "lists", 8, 10),

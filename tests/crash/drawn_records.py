@@ -20,6 +20,8 @@ ODDITIES: list[dict[str, Any]] = [
     {"tags": ["a", "b", "a"]},
     {"labels": {"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "porn"}, {"val": "!hide"}]}},
     {"duration": 2**50},
+    {"audioBlob": world.blob(b"music", "audio/mpeg")},
+    {"audioBlob": world.blob(b"other music", "audio/flac"), "image": world.blob(b"cover", "image/png")},
 ]
 JUNK: list[dict[str, Any]] = [
     {"title": 42},

@@ -86,6 +86,7 @@ class RunningIndexer:
             "PLYR_PLC_URL": upstream_url,
             "PLYR_HANDLE_RESOLVER_URL": upstream_url,
             "PLYR_ALLOWED_HOSTS": self._host,
+            "PLYR_MIRROR": "always",
         }
 
     @property

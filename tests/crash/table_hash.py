@@ -30,6 +30,7 @@ HASHED = {
     "network.follows": "uri_id actor_id subject_actor_id",
     "network.labels": "uri src val cid negated created_at expires_at",
     "network.label_cursors": "src seq",
+    "network.blob_references": "uri_id role actor_id cid",
     "network.actor_search": "actor_id words terms",
     "network.track_counters": "uri_id like_count comment_count",
     "network.collection_totals": "collection accepted rejected",
@@ -38,10 +39,12 @@ HASHED = {
     "plyr.takedowns": "subject reason",
     "plyr.track_overlays": "uri legacy_id tags visibility play_count album_image_url",
     "plyr.sync_requests": "did taken_at?",
+    "plyr.media_jobs": "kind subject",
 }
 _CLOCK = "our own clock"
 _NUMBER = "given out in the order of arrival; hashed by what it names"
 _HISTORY = "our own history, not content"
+_MEDIA = "the media worker's, which does not run here"
 # What is not hashed, and why: a column, or all of a table (`.*`).
 EXCLUDED = {
     "network.actors.actor_id": _NUMBER,
@@ -74,6 +77,16 @@ EXCLUDED = {
     "plyr.takedowns.created_at": _CLOCK,
     "plyr.track_overlays.imported_at": _CLOCK,
     "plyr.plays.*": _HISTORY,
+    "plyr.media_jobs.wanted": "grows with every replay",
+    "plyr.media_jobs.run_at": _CLOCK,
+    "plyr.media_jobs.created_at": _CLOCK,
+    "plyr.media_jobs.attempts": _MEDIA,
+    "plyr.media_jobs.lease": _MEDIA,
+    "plyr.media_jobs.leased_until": _MEDIA,
+    "plyr.media_jobs.last_error": _MEDIA,
+    "plyr.blobs.*": _MEDIA,
+    "plyr.blob_variants.*": _MEDIA,
+    "plyr.external_media.*": _MEDIA,
     "plyr.play_turns.*": _HISTORY,
     "plyr.play_counters.*": _HISTORY,
     "plyr.sync_requests.requested_at": _CLOCK,
@@ -85,6 +98,8 @@ _ROWS = {
     "network.records": "x.cid IS NOT NULL",
     # As below: what a purged account was called depends on when it was last looked at.
     "network.actor_search": "x.actor_id NOT IN (SELECT actor_id FROM network.repos WHERE purged_at IS NOT NULL)",
+    # Of a record whose whole life a snapshot skips nothing was asked for.
+    "plyr.media_jobs": "x.subject IN (SELECT cid FROM network.blob_references)",
     "network.track_counters": "x.like_count <> 0 OR x.comment_count <> 0",
     "network.collection_totals": "x.accepted <> 0 OR x.rejected <> 0",
     # What named a record or an account that a snapshot skips was numbered in one run and not in the other. Numbers are given

@@ -24,6 +24,7 @@ VALUES = {
     "json": ("'[1]'", "'[2]'"),
     "ARRAY": ("ARRAY['one']", "ARRAY['two']"),
     "double precision": ("11", "12"),
+    "uuid": ("'00000000-0000-0000-0000-000000000001'", "'00000000-0000-0000-0000-000000000002'"),
     "timestamp with time zone": ("'2026-01-01T00:00:00Z'", "'2026-01-02T00:00:00Z'"),
 }
 HASHED_COLUMNS = [(table, name) for table, names in HASHED.items() for name in names.split() if name != "visible"]
@@ -117,7 +118,7 @@ async def test_numbers_may_be_given_out_in_another_order(connection: asyncpg.Con
             UPDATE network.track_features SET actor_id = one; UPDATE network.likes SET actor_id = one;
             UPDATE network.comments SET actor_id = one; UPDATE network.lists SET actor_id = one;
             UPDATE network.profiles SET actor_id = one; UPDATE network.follows SET actor_id = one, subject_actor_id = one;
-            UPDATE network.actor_search SET actor_id = one;
+            UPDATE network.actor_search SET actor_id = one; UPDATE network.blob_references SET actor_id = one;
         END $$
     """)
     assert await digests(connection) == before

@@ -34,6 +34,7 @@ from indexer.handles import Handles
 from indexer.journal import Journal, Position
 from indexer.label_takedowns import LabelTakedowns
 from indexer.leadership import take_lead
+from indexer.media_rows import NO_WISHES, MediaWishes
 from indexer.metrics import Metrics
 from indexer.observation import Observation
 from indexer.processor import Processor, Upstream
@@ -58,6 +59,7 @@ class Limits:
     per_minute: float = 1e9
     burst: int = 1_000_000
     max_repo_bytes: int = 10_000_000
+    media: MediaWishes = NO_WISHES
 
 
 class Rerouted:
@@ -151,7 +153,9 @@ class Harness:
             self.metrics,
             self.now,
         )
-        self.writer = Writer(self.pool, self.journal, self.repos, self.reader, self.metrics, self.now, lead)
+        self.writer = Writer(
+            self.pool, self.journal, self.repos, self.reader, self.metrics, self.now, lead, self.limits.media
+        )
         self.requests = Requests(self.pool, self.repos, self.journal, self.labeled, self._wake, self.now)
         self.observation = Observation(
             self.metrics, self.repos, self.journal, self.writer, self.repair, growth, self.now

@@ -13,7 +13,7 @@ from harness import Harness, comment, like, playlist, track
 from hypothesis import strategies as st
 
 KEYS = [f"3mbd3542kzc2{letter}" for letter in "234567"]
-TABLES = "actors, repos, uris, records, tracks, track_features, track_search, track_tags, likes, comments, lists, list_items, list_search, profiles, follows, labels, actor_search, track_counters, collection_totals, cursors, cursor_history, audits, undecodable_frames"
+TABLES = "actors, repos, uris, records, tracks, track_features, track_search, track_tags, likes, comments, lists, list_items, list_search, profiles, follows, labels, blob_references, actor_search, track_counters, collection_totals, cursors, cursor_history, audits, undecodable_frames"
 
 # What happened in all stories so far: a test that draws none of something proves nothing about it.
 happened: Counter[str] = Counter()
@@ -35,6 +35,7 @@ oddities = st.sampled_from(
         {"tags": ["a", "b", "a"]},
         {"labels": {"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "porn"}, {"val": "!hide"}]}},
         {"duration": 2**50},
+        {"audioBlob": world.blob(b"music", "audio/mpeg")},
         {"audioUrl": "https://audio.example.com/x.mp3"},
     ]
 )

@@ -51,6 +51,7 @@ def model(story: Story, tracked: set[str]) -> dict[str, Any]:
             "profiles",
             "follows",
             "labels",
+            "references",
             "scores",
         )
     }
@@ -82,6 +83,8 @@ def model(story: Story, tracked: set[str]) -> dict[str, Any]:
                         list(dict.fromkeys(record.get("tags", []))),
                         record["createdAt"],
                     )
+                    if "audioBlob" in record:
+                        tables["references"][uri] = ("audio", world.cid_text(record["audioBlob"]["ref"].value[1:]))
                     # What begins with an exclamation mark is no author's word.
                     if "labels" in record:
                         tables["labels"][uri] = (account.did, "porn")
@@ -137,6 +140,10 @@ async def tables_of(indexer: Harness) -> dict[str, Any]:
             f"SELECT {URI}, s.did FROM network.follows x {NAMED} JOIN network.actors s ON s.actor_id = x.subject_actor_id"
         ),
         "labels": await read("SELECT uri, src, val FROM network.labels"),
+        "references": await read(
+            f"""SELECT {URI}, role, cid FROM network.blob_references x JOIN network.uris u USING (uri_id, actor_id)
+                JOIN network.actors a USING (actor_id)"""
+        ),
         # A score is likes and time: the likes are read out of it again.
         "scores": await read(
             f"""SELECT {URI}, CASE

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from running_appview import Appview
+from running_appview import ORIGIN, Appview
 from seeds import NOW, Account, Seeds, Written
 
 from atprotocol.syntax.datetime import EARLIEST
@@ -244,8 +244,9 @@ async def test_playback_says_whether_and_where_and_how_sure(appview: Appview) ->
     answer = await appview.client.answer("feed.getPlayback", uri=both.uri)
     assert answer["access"] == "granted"
     assert [(each["origin"], each["integrity"], "cid" in each) for each in answer["sources"]] == [
-        ("pds", "unverified", True), ("external", "unverified", False),
+        ("pds", "unverified", True),
     ]  # fmt: skip
+    assert answer["sources"][0]["url"] == f"{ORIGIN}/audio/{artist.did}/{both.record['audioBlob']['ref']['$link']}"
     for track in (silent, odd):
         nothing = await appview.client.answer("feed.getPlayback", uri=track.uri)
         assert nothing == {"uri": track.uri, "access": "unavailable", "sources": []}

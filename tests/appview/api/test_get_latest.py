@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import orjson
 import pytest
-from running_appview import StartAppview
-from seeds import NOW, PDS, Seeds, blob
+from running_appview import ORIGIN, StartAppview
+from seeds import NOW, Seeds, blob
 from xrpc_client import BrokenContract, XrpcClient
 
 from appview.api.feed.get_latest import get_latest
@@ -59,9 +59,8 @@ async def test_a_track_is_shown_with_everything_that_its_rows_say(client: XrpcCl
                     "cid": audio,
                     "mimeType": "audio/mpeg",
                     "sizeBytes": 4_000_000,
-                    "url": f"{PDS}/xrpc/com.atproto.sync.getBlob?did={artist.did}&cid={audio}",
                 },
-                "imageUrl": f"{PDS}/xrpc/com.atproto.sync.getBlob?did={artist.did}&cid={cover}",
+                "imageUrl": f"{ORIGIN}/img/cover/{artist.did}/{cover}",
                 "title": "Nacht <&>",
                 "artist": "Somebody",
                 "album": "Tage",
@@ -72,7 +71,7 @@ async def test_a_track_is_shown_with_everything_that_its_rows_say(client: XrpcCl
                         "did": guest.did,
                         "handle": guest.handle,
                         "displayName": "Guest",
-                        "avatar": f"{PDS}/xrpc/com.atproto.sync.getBlob?did={guest.did}&cid={picture}",
+                        "avatar": f"{ORIGIN}/img/avatar/{guest.did}/{picture}",
                     }
                 ],
                 "visibility": "public",

@@ -1,7 +1,8 @@
 """library.getList."""
 
 import pytest
-from seeds import PDS, Seeds, Written, blob
+from running_appview import ORIGIN
+from seeds import Seeds, Written, blob
 from xrpc_client import XrpcClient
 
 
@@ -34,7 +35,7 @@ async def test_a_list_shows_itself_and_every_place(client: XrpcClient, seeds: Se
         "creator": {"did": listener.did, "handle": listener.handle},
         "name": "Mix",
         "purpose": "mixtape",
-        "imageUrl": f"{PDS}/xrpc/com.atproto.sync.getBlob?did={listener.did}&cid={cover['ref']['$link']}",
+        "imageUrl": f"{ORIGIN}/img/cover/{listener.did}/{cover['ref']['$link']}",
         "itemCount": 6,
         "createdAt": written.record["createdAt"],
         "indexedAt": written.sort_at.strftime("%Y-%m-%dT%H:%M:%S.000Z"),

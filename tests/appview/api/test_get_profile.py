@@ -1,6 +1,7 @@
 """actor.getProfile."""
 
-from seeds import PDS, Seeds, blob
+from running_appview import ORIGIN
+from seeds import Seeds, blob
 from xrpc_client import XrpcClient
 
 
@@ -12,7 +13,7 @@ async def test_a_profile_takes_from_the_other_one_what_it_lacks(client: XrpcClie
     )
     bare = await client.answer("actor.getProfile", actor=account.did)
     cid = picture["ref"]["$link"]
-    avatar = f"{PDS}/xrpc/com.atproto.sync.getBlob?did={account.did}&cid={cid}"
+    avatar = f"{ORIGIN}/img/avatar/{account.did}/{cid}"
     assert (bare["displayName"], bare["bio"], bare["avatar"]) == ("Bluesky name", "Bluesky bio", avatar)
     own = await seeds.profile(account, bio="Own bio", displayName="", createdAt="2020-01-01T00:00:00Z")
     assert await client.answer("actor.getProfile", actor=account.handle) == {
@@ -33,13 +34,18 @@ async def test_a_profile_takes_from_the_other_one_what_it_lacks(client: XrpcClie
 
 async def test_a_picture_is_the_own_one_wherever_it_lies(client: XrpcClient, seeds: Seeds) -> None:
     linked, kept = await seeds.account(), await seeds.account(did="did:web:a.example.com%3A3000")
-    for account in (linked, kept):
+    strange = await seeds.account()
+    for account in (linked, kept, strange):
         await seeds.profile(account, source="bluesky", avatar=blob("other", "image/png"))
-    await seeds.profile(linked, avatar="https://cdn.example.com/a.png", avatarBlob=blob("own", "image/png"))
-    await seeds.profile(kept, avatar="http://cdn.example.com/a.png", avatarBlob=blob("own", "image/png"))
+    await seeds.profile(linked, avatar="https://cdn.example.com/a.png")
+    await seeds.profile(kept, avatar="https://cdn.example.com/a.png", avatarBlob=blob("own", "image/png"))
+    await seeds.profile(strange, avatar="https://elsewhere.example.com/a.png")
     assert (await client.answer("actor.getProfile", actor=linked.did))["avatar"] == "https://cdn.example.com/a.png"
     cid = blob("own", "image/png")["ref"]["$link"]
-    assert (await client.answer("actor.getProfile", actor=kept.did))["avatar"] == f"{PDS}/xrpc/com.atproto.sync.getBlob?did=did:web:a.example.com%253A3000&cid={cid}"  # fmt: skip
+    assert (await client.answer("actor.getProfile", actor=kept.did))["avatar"] == f"{ORIGIN}/img/avatar/did:web:a.example.com%253A3000/{cid}"  # fmt: skip
+    # Whoever looks at it would be told to whoever serves it.
+    other = blob("other", "image/png")["ref"]["$link"]
+    assert (await client.answer("actor.getProfile", actor=strange.did))["avatar"].endswith(f"{strange.did}/{other}")
 
 
 async def test_the_counts_are_of_what_a_listing_would_show(client: XrpcClient, seeds: Seeds) -> None:

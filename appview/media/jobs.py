@@ -1,0 +1,134 @@
+"""The jobs of media as rows of a table: asked for in anybody's transaction, taken under a lease, done once.
+
+There is one row for each blob or URL, however often it is asked for. Whoever takes it has a lease that ends by itself
+when its process does, and writes only while it holds it; a wish that comes meanwhile is counted, so that a job is never
+removed before somebody has looked after the last wish. No notification, no session lock: it works behind any proxy.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+import asyncpg
+
+LEASE: Final = timedelta(minutes=3)
+
+_WANT = """
+    INSERT INTO plyr.media_jobs AS job (kind, subject, run_at)
+    SELECT $1, subject, $3 FROM unnest($2::text[]) AS subject ORDER BY subject
+    ON CONFLICT (kind, subject) DO UPDATE SET wanted = job.wanted + 1, run_at = least(job.run_at, excluded.run_at)
+"""
+# Where one is on its way already, or waits for its next try, whoever only listens does not hurry it.
+_WANT_UNLESS_QUEUED = """
+    INSERT INTO plyr.media_jobs (kind, subject, run_at) VALUES ($1, $2, $3) ON CONFLICT (kind, subject) DO NOTHING
+"""
+_TAKE = """
+    WITH due AS (
+        SELECT j.kind, j.subject FROM plyr.media_jobs j
+        LEFT JOIN LATERAL (
+            SELECT r.pds FROM network.blob_references n JOIN network.repos r ON r.actor_id = n.actor_id
+            WHERE n.cid = j.subject AND r.pds IS NOT NULL LIMIT 1
+        ) host ON j.kind = 'blob'
+        WHERE j.run_at <= $1 AND (j.leased_until IS NULL OR j.leased_until <= $1)
+            AND (host.pds IS NULL OR host.pds <> ALL($4::text[]))
+        ORDER BY j.run_at, j.subject
+        LIMIT 1
+        FOR UPDATE OF j SKIP LOCKED
+    )
+    UPDATE plyr.media_jobs j SET lease = $2, leased_until = $3, attempts = j.attempts + 1
+    FROM due WHERE j.kind = due.kind AND j.subject = due.subject
+    RETURNING j.kind, j.subject, j.wanted, j.attempts
+"""
+_TAKE_THIS = """
+    INSERT INTO plyr.media_jobs AS job (kind, subject, run_at, lease, leased_until, attempts)
+    VALUES ($1, $2, $3, $4, $5, 1)
+    ON CONFLICT (kind, subject) DO UPDATE SET lease = $4, leased_until = $5, attempts = job.attempts + 1
+    WHERE job.leased_until IS NULL OR job.leased_until <= $3
+    RETURNING kind, subject, wanted, attempts
+"""
+_KEEP = "UPDATE plyr.media_jobs SET leased_until = $2 WHERE lease = $1 RETURNING wanted"
+_HELD = "SELECT wanted FROM plyr.media_jobs WHERE lease = $1 FOR UPDATE"
+_DONE = "DELETE FROM plyr.media_jobs WHERE lease = $1 AND wanted = $2 RETURNING subject"
+_AGAIN = """
+    UPDATE plyr.media_jobs SET lease = NULL, leased_until = NULL, attempts = 0, run_at = $2 WHERE lease = $1
+"""
+_PUT_OFF = """
+    UPDATE plyr.media_jobs SET lease = NULL, leased_until = NULL, run_at = $2, last_error = $3,
+        attempts = CASE WHEN $4 THEN attempts ELSE attempts - 1 END
+    WHERE lease = $1
+"""
+_NEXT_AT = "SELECT min(greatest(run_at, coalesce(leased_until, run_at))) FROM plyr.media_jobs"
+
+
+class LeaseLost(Exception):
+    """Somebody else has the job by now: nothing more is written in its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that is ours while the lease lasts; `wanted` is how often it had been asked for when it was taken."""
+
+    kind: str
+    subject: str
+    wanted: int
+    attempts: int
+    lease: UUID
+
+
+async def want(connection: asyncpg.Connection, kind: str, subjects: Collection[str], at: datetime) -> None:
+    """Ask for jobs, and have those that wait for another try run at once."""
+    await connection.execute(_WANT, kind, list(subjects), at)
+
+
+async def want_unless_queued(connection: asyncpg.Connection, kind: str, subject: str, at: datetime) -> None:
+    """Ask for a job unless there is one."""
+    await connection.execute(_WANT_UNLESS_QUEUED, kind, subject, at)
+
+
+async def take(connection: asyncpg.Connection, now: datetime, busy_hosts: Sequence[str]) -> Job | None:
+    """Take the job that has been due longest, but for those of hosts that are asked enough already."""
+    lease = uuid4()
+    row = await connection.fetchrow(_TAKE, now, lease, now + LEASE, busy_hosts)
+    return None if row is None else Job(**row, lease=lease)
+
+
+async def take_this(connection: asyncpg.Connection, kind: str, subject: str, now: datetime) -> Job | None:
+    """Take one job, making it if there is none; None while somebody else is at it."""
+    lease = uuid4()
+    row = await connection.fetchrow(_TAKE_THIS, kind, subject, now, lease, now + LEASE)
+    return None if row is None else Job(**row, lease=lease)
+
+
+async def keep(connection: asyncpg.Connection, job: Job, now: datetime) -> None:
+    """Lengthen the lease. Raises LeaseLost."""
+    if await connection.fetchval(_KEEP, job.lease, now + LEASE) is None:
+        raise LeaseLost(job.subject)
+
+
+async def hold(connection: asyncpg.Connection, job: Job) -> None:
+    """Make sure that the job is ours until the caller's transaction ends. Raises LeaseLost."""
+    if await connection.fetchval(_HELD, job.lease) is None:
+        raise LeaseLost(job.subject)
+
+
+async def finish(connection: asyncpg.Connection, job: Job, now: datetime) -> bool:
+    """Remove the job and return True; or give it back to be done again, as it was asked for meanwhile."""
+    if await connection.fetchval(_DONE, job.lease, job.wanted) is not None:
+        return True
+    await connection.execute(_AGAIN, job.lease, now)
+    return False
+
+
+async def put_off(
+    connection: asyncpg.Connection, job: Job, until: datetime, error: str, *, counts: bool = True
+) -> None:
+    """Give the job back to be tried again later; without `counts` the try was cut short by us and is none."""
+    await connection.execute(_PUT_OFF, job.lease, until, error[:500], counts)
+
+
+async def next_at(connection: asyncpg.Connection) -> datetime | None:
+    """Return when the next job is due; None when there are none."""
+    found: datetime | None = await connection.fetchval(_NEXT_AT)
+    return found

@@ -32,6 +32,11 @@ COMMANDS = (
     "audit",
     "reindex",
     "import",
+    "work",
+    "media status",
+    "media verify",
+    "media sweep",
+    "media retry",
     "hide",
     "unhide",
     "demo",
@@ -103,7 +108,7 @@ def commands_page() -> str:
     parts = [NOTICE, "# The commands"]
     for command in COMMANDS:
         shown = subprocess.run(
-            [sys.executable, "-m", "plyr", command, "--help"],
+            [sys.executable, "-m", "plyr", *command.split(), "--help"],
             cwd=ROOT,
             env={"PATH": "/usr/bin:/bin", "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"},
             capture_output=True,

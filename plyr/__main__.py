@@ -4,7 +4,7 @@ import sys
 
 from cyclopts import App
 
-from plyr.commands.overview import COMMANDS
+from plyr.commands.overview import COMMANDS, GROUPS
 from plyr.outcome import CommandError
 from plyr.shipped import program_version
 
@@ -23,9 +23,14 @@ def command_line() -> App:
         help_epilogue=EXIT_CODES,
         version=program_version(),
     )
-    for name, command in COMMANDS.items():
+    groups: dict[str, App] = {}
+    for full_name, command in COMMANDS.items():
+        group, _, name = full_name.rpartition(" ")
+        if group and group not in groups:
+            groups[group] = App(name=group, help=GROUPS[group], help_format="plaintext")
+            app.command(groups[group])
         examples = "\n".join(f"  {example}" for example in command.examples)
-        app.command(
+        (groups[group] if group else app).command(
             command.function,
             name=name,
             help=f"{command.summary}\n\n{command.details}",

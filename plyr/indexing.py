@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 
+from appview.media.settings import Mirroring
 from atprotocol.net.addresses import Policy
 from atprotocol.net.directory import Directory
 from atprotocol.net.dns_txt import txt_lookup
@@ -21,6 +22,7 @@ from database.connect import create_pool
 from database.roles import INDEXER
 from indexer.decisions import SyncStatus
 from indexer.leadership import leadership
+from indexer.media_rows import MediaWishes
 from indexer.program import Indexer, Outside, assembled
 from indexer.program import run as run_indexer
 from indexer.repair import RepairSettings
@@ -49,8 +51,15 @@ def indexer_settings(settings: Settings) -> IndexerSettings:
         relay_urls=settings.relay_urls,
         namespace=settings.namespace,
         labelers=settings.labelers,
+        media=media_wishes(settings),
         repair=RepairSettings(patience_seconds=patience),
     )
+
+
+def media_wishes(settings: Settings) -> MediaWishes:
+    """Return what is to be done about the audio and the pictures of records that come."""
+    chosen = settings.media.settings
+    return MediaWishes(chosen.mirroring is Mirroring.ALWAYS, chosen.origins)
 
 
 @asynccontextmanager

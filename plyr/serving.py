@@ -18,6 +18,7 @@ from atprotocol.net.http import BoundedClient
 from atprotocol.syntax.did import DID
 from plyr import shipped
 from plyr.listening import port_of, serve
+from plyr.media import media_settings, opened_media
 from plyr.request_log import RequestLog
 from plyr.schema import load_catalog
 from plyr.settings import Settings
@@ -31,8 +32,15 @@ def appview(url: str, settings: Settings, port: int, resolve_key: ResolveKey) ->
         version=shipped.program_version(),
         trusted_proxy_hops=settings.trusted_proxy_hops,
         labelers=settings.labelers,
+        media=media_settings(settings),
     )
-    app = create_app(chosen, load_catalog(settings), open_pool=pool_opener(url, chosen), resolve_key=resolve_key)
+    app = create_app(
+        chosen,
+        load_catalog(settings),
+        open_pool=pool_opener(url, chosen),
+        resolve_key=resolve_key,
+        open_media=lambda: opened_media(settings),
+    )
     return RequestLog(app, traced=settings.logfire_token is not None or settings.otlp_endpoint is not None)
 
 

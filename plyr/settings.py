@@ -15,6 +15,7 @@ from atprotocol.errors import InvalidSyntax
 from atprotocol.syntax.did import DID, did_method, parse_did
 from atprotocol.syntax.nsid import parse_nsid
 from database.connect import parse_database_url
+from plyr.media_settings import MediaChoice, read_media_choice, secrets_of
 from plyr.outcome import CommandError, ExitCode
 
 DEFAULT_RELAY_URL = "https://relay1.us-east.bsky.network"
@@ -53,6 +54,7 @@ class Settings:
     hostname: str | None = None
     data_dir: Path | None = None
     database_url: str | None = field(default=None, repr=False)
+    media: MediaChoice = field(default_factory=MediaChoice)
     allowed_hosts: frozenset[HostAndPort] = frozenset()
     handle_resolver_url: str | None = None
     trusted_proxy_hops: int = 0
@@ -85,6 +87,7 @@ def read_settings(
     metrics_port: int | None = None,
     data_dir: Path | None = None,
     allow_host: Iterable[str] | None = None,
+    mirror: str | None = None,
     log_level: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
@@ -111,6 +114,7 @@ def read_settings(
     allowed = list(allow_host or ()) or (value("PLYR_ALLOWED_HOSTS") or "").replace(",", " ").split()
     wanted_metrics = value("PLYR_METRICS_PORT", None if metrics_port is None else str(metrics_port))
     database_url, token = value("PLYR_DATABASE_URL"), value("LOGFIRE_TOKEN")
+    media = read_media_choice(lambda name, default: value(name, None, default), mirror)
     return Settings(
         relay_urls=relay_urls,
         plc_url=plc_url,
@@ -123,6 +127,7 @@ def read_settings(
         hostname=_hostname(value("PLYR_HOSTNAME")),
         data_dir=Path(wanted_dir).expanduser().absolute() if wanted_dir else None,
         database_url=_database_url(database_url),
+        media=media,
         allowed_hosts=frozenset(_host_and_port(text) for text in allowed)
         | _own_hosts(*relay_urls, plc_url, *([resolver] if resolver else [])),
         handle_resolver_url=_url(resolver, None, "PLYR_HANDLE_RESOLVER_URL") if resolver else None,
@@ -130,7 +135,7 @@ def read_settings(
         log_level=_log_level(value("PLYR_LOG_LEVEL", log_level, "info") or ""),
         logfire_token=token,
         otlp_endpoint=value("OTEL_EXPORTER_OTLP_ENDPOINT"),
-        secrets=_secrets(database_url, token, value("OTEL_EXPORTER_OTLP_HEADERS")),
+        secrets=_secrets(database_url, token, value("OTEL_EXPORTER_OTLP_HEADERS"), *secrets_of(media)),
         home=Path(given.get("HOME") or "~").expanduser(),
         data_home=given.get("XDG_DATA_HOME") or None,
     )

@@ -17,7 +17,7 @@ from typing import Any
 from appview.media.keys import BlobKey, StagingKey, VariantKey
 from appview.media.local_file import ArrivingFile
 from appview.media.s3_requests import Bucket, stored_of
-from appview.media.storage import Steps, StorageError, StorageUnavailable, Stored, check_mime_type
+from appview.media.storage import ObjectMissing, Steps, StorageError, StorageUnavailable, Stored, check_mime_type
 
 _CACHE_CONTROL = "public, max-age=31536000, immutable"  # a key names its content
 _MAX_COPIED_BYTES = 5 * 1024**3
@@ -69,8 +69,8 @@ class S3Staged:
                 await self._send_part()
             await self._sent()
             self._is_in_bucket = True
-            upload = {"Key": self._name, "UploadId": self._upload_id, "MultipartUpload": {"Parts": self._parts}}
-            await self._bucket.ask("complete_multipart_upload", self._name, **upload)
+            parts = {"Parts": self._parts}
+            await self._ask("complete_multipart_upload", UploadId=self._upload_id, MultipartUpload=parts)
             self._upload_id = None
 
     async def publish(self, key: BlobKey | VariantKey, mime_type: str) -> Stored:
@@ -100,16 +100,16 @@ class S3Staged:
         await self._spool.discard()
         with contextlib.suppress(StorageError):
             if self._upload_id is not None:
-                await self._bucket.ask("abort_multipart_upload", self._name, Key=self._name, UploadId=self._upload_id)
+                await self._ask("abort_multipart_upload", UploadId=self._upload_id)
         with contextlib.suppress(StorageError):
             if self._is_in_bucket:
-                await self._bucket.ask("delete_object", self._name, Key=self._name)
+                await self._ask("delete_object")
 
     async def _send_part(self) -> None:
         """Begin to send the part that is filled, once the one before has arrived. Raises its StorageError."""
         await self._sent()
         if self._upload_id is None:
-            answer = await self._bucket.ask("create_multipart_upload", self._name, Key=self._name)
+            answer = await self._ask("create_multipart_upload")
             self._upload_id = str(answer["UploadId"])
         self._sending = asyncio.create_task(self._upload_part(self._filling, len(self._parts) + 1))
         self._filling = io.BytesIO()
@@ -130,7 +130,14 @@ class S3Staged:
         digest = await asyncio.to_thread(_md5, body)
         body.seek(0)
         # A BytesIO is sent in small pieces as the network takes them; bytes would be copied whole into its buffer.
-        return await self._bucket.ask(operation, self._name, Key=self._name, Body=body, ContentMD5=digest, **arguments)
+        return await self._ask(operation, Body=body, ContentMD5=digest, **arguments)
+
+    async def _ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Ask about the staged object; an upload that is gone was discarded, or completed by a try whose answer was lost."""
+        try:
+            return await self._bucket.ask(operation, self._name, Key=self._name, **arguments)
+        except ObjectMissing as error:
+            raise StorageUnavailable(str(error)) from None
 
 
 def _md5(body: io.BytesIO) -> str:

@@ -11,11 +11,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from appview.media.facts import AudioFacts, AudioProfile, ImagePreset, Loudness, Picture, Rendering
 
@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     # One thread: a pool for matrices would only reserve memory under the cap.
     "OPENBLAS_NUM_THREADS": "1",
 }
+_Done = TypeVar("_Done")
 _ANSWER_BYTES = 1_000_000
 _COMPLAINT_BYTES = 100_000
 _COMPLAINT_CHARACTERS = 200
@@ -71,43 +72,30 @@ class Workshop:
 
     async def probe(self, path: Path) -> AudioFacts:
         """Return what an audio file says of itself. Raises MediaRejected or WorkshopFailed."""
-        done = await self._job({"kind": "probe", "path": _whole(path)}, None)
-        with _trusted():
-            return AudioFacts(**{**done, "tags": MappingProxyType(dict(done["tags"]))})
+        return await self._job({"kind": "probe", "path": _whole(path)}, None, _audio_facts)
 
     async def render(self, path: Path, target: Path, profile: AudioProfile) -> Rendering:
         """Write the streamed form of an audio file to `target`, which does not exist after a failure.
 
         Raises MediaRejected or WorkshopFailed.
         """
-        job = {
-            "kind": "render",
-            "path": _whole(path),
-            "target": _whole(target),
-            "profile": asdict(profile),
-        }
-        done = await self._job(job, target)
-        with _trusted():
-            return Rendering(**{**done, "loudness": Loudness(**done["loudness"]), "peaks": tuple(done["peaks"])})
+        job = {"kind": "render", "path": _whole(path), "target": _whole(target), "profile": asdict(profile)}
+        return await self._job(job, target, _rendering)
 
     async def picture(self, path: Path, target: Path, preset: ImagePreset, mime_type: str) -> Picture:
         """Write a small form of a picture, as image/webp or image/jpeg, to `target`, which does not exist after a failure.
 
-        Raises MediaRejected or WorkshopFailed; ValueError when `mime_type` is neither.
+        Transparency is kept in WebP and becomes white in JPEG. Raises MediaRejected or WorkshopFailed; ValueError when
+        `mime_type` is neither.
         """
         if mime_type not in ("image/webp", "image/jpeg"):
             raise ValueError(f"pictures are not written as {mime_type}")
-        job = {
-            "kind": "picture",
-            "path": _whole(path),
-            "target": _whole(target),
-            "preset": asdict(preset),
-        }
-        done = await self._job({**job, "mime_type": mime_type}, target)
-        with _trusted():
-            return Picture(**done)
+        job = {"kind": "picture", "path": _whole(path), "target": _whole(target), "preset": asdict(preset)}
+        return await self._job({**job, "mime_type": mime_type}, target, lambda done: Picture(**done))
 
-    async def _job(self, job: Mapping[str, Any], target: Path | None) -> Mapping[str, Any]:
+    async def _job(
+        self, job: Mapping[str, Any], target: Path | None, read: Callable[[Mapping[str, Any]], _Done]
+    ) -> _Done:
         request = {**job, "limits": asdict(self._limits), "parent_pid": os.getpid()}
         async with self._turns:
             process = await _started()
@@ -115,12 +103,15 @@ class Workshop:
             try:
                 async with asyncio.timeout(self._limits.seconds):
                     answer, complaint = await _conversation(process, json.dumps(request).encode())
-                done = _concluded(answer, complaint, process.returncode or 0)
+                with _trusted():
+                    done = read(_concluded(answer, complaint, process.returncode or 0))
                 is_done = True
             except TimeoutError as error:
                 raise MediaRejected(f"too-expensive: it takes longer than {self._limits.seconds:g} seconds") from error
             finally:
-                await self._end(process, None if is_done else target)
+                # Nothing is awaited after success, so that no cancellation can come between it and the caller.
+                if not is_done:
+                    await self._end(process, target)
         return done
 
     async def _end(self, process: asyncio.subprocess.Process, leftover: Path | None) -> None:
@@ -130,6 +121,14 @@ class Workshop:
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
         await asyncio.shield(ending)
+
+
+def _audio_facts(done: Mapping[str, Any]) -> AudioFacts:
+    return AudioFacts(**{**done, "tags": MappingProxyType(dict(done["tags"]))})
+
+
+def _rendering(done: Mapping[str, Any]) -> Rendering:
+    return Rendering(**{**done, "loudness": Loudness(**done["loudness"]), "peaks": tuple(done["peaks"])})
 
 
 def _whole(path: Path) -> str:
@@ -181,14 +180,13 @@ def _concluded(answer: bytes, complaint: bytes, returncode: int) -> Mapping[str,
     """Return what was done. Raises MediaRejected or WorkshopFailed by who is at fault."""
     lines = answer.splitlines()
     if len(lines) == 2 and returncode == 0:
-        with _trusted():
-            verdict: Mapping[str, Any] = json.loads(lines[1])
-            if "rejected" in verdict:
-                raise MediaRejected(str(verdict["rejected"]))
-            if "failed" in verdict:
-                raise WorkshopFailed(str(verdict["failed"]))
-            done: Mapping[str, Any] = verdict["done"]
-            return done
+        verdict: Mapping[str, Any] = json.loads(lines[1])
+        if "rejected" in verdict:
+            raise MediaRejected(str(verdict["rejected"]))
+        if "failed" in verdict:
+            raise WorkshopFailed(str(verdict["failed"]))
+        done: Mapping[str, Any] = verdict["done"]
+        return done
     last = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]
     said = "".join(character for character in last if character.isprintable())[:_COMPLAINT_CHARACTERS]
     if not lines:

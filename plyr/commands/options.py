@@ -48,6 +48,13 @@ AllowHost: TypeAlias = Annotated[
         help="HOST:PORT of a development network that may be asked although it is not public [PLYR_ALLOWED_HOSTS].",
     ),
 ]
+Mirror: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        name="--mirror",
+        help="Whether audio and pictures are kept here: always, on-play or never; on-play unless set [PLYR_MIRROR].",
+    ),
+]
 LogLevel: TypeAlias = Annotated[
     str | None, Parameter(name="--log-level", help="debug, info, warning or error [PLYR_LOG_LEVEL].")
 ]

@@ -14,10 +14,13 @@ class Command:
     examples: tuple[str, ...]
 
 
+# What several commands have in common.
+GROUPS: Final = {"media": "Look after what is kept of audio and pictures."}
+
 COMMANDS: Final = {
     "up": Command(
         "plyr.commands.up:up",
-        "Run everything at once: database, migrations, indexer and appview.",
+        "Run everything at once: database, migrations, indexer, appview and media worker.",
         "Follows the live network unless told otherwise. Without PLYR_DATABASE_URL it brings its own Postgres, in the "
         "data folder. Ends in order on Ctrl-C or SIGTERM, with exit code 0.",
         (
@@ -48,6 +51,13 @@ COMMANDS: Final = {
         "Run the appview alone: answer from the database, whoever writes it.",
         "The schema must be the newest (`plyr migrate`). Ends in order on Ctrl-C or SIGTERM, with exit code 0.",
         ("plyr serve", "plyr serve --host 0.0.0.0 --port 8080"),
+    ),
+    "work": Command(
+        "plyr.commands.work:work",
+        "Run the media worker alone: fetch audio and pictures, verify, render and let go of them.",
+        "What is fetched is decided by --mirror: all that records name, what somebody listened to, or nothing. Kept in a folder "
+        "beside the database, or in the bucket of PLYR_S3_BUCKET. Several may run at once. Ends in order on Ctrl-C or SIGTERM, with exit code 0.",
+        ("plyr work", "plyr work --mirror always"),
     ),
     "migrate": Command(
         "plyr.commands.migrate:migrate",
@@ -90,6 +100,33 @@ COMMANDS: Final = {
         '"playCount": 42, "albumImageUrl": "https://…"}; all but uri may be left out. Where a record speaks itself, it is believed. '
         "A file with a bad line imports nothing. What it calls unlisted is hidden at once, a running indexer takes up the rest in seconds.",
         ("plyr import overlay.jsonl", "plyr import - --json < overlay.jsonl"),
+    ),
+    "media status": Command(
+        "plyr.commands.media:status",
+        "Tell what is kept of audio and pictures, and what is still to be done.",
+        "Blobs by state, with reasons, variants, sizes, jobs. Works beside running programs and starts nothing: without a running database "
+        "it ends with exit code 3.",
+        ("plyr media status", "plyr media status --json | jq .blobs"),
+    ),
+    "media verify": Command(
+        "plyr.commands.media:verify",
+        "Hash everything that is kept once more, and mend from its host what is not right.",
+        "Reads every object. What is missing or has other bytes is fetched, or rendered, again at once. Exit code 1 says that something could not be mended.",
+        ("plyr media verify", "plyr media verify --json | jq .lost"),
+    ),
+    "media sweep": Command(
+        "plyr.commands.media:sweep",
+        "Let go of bytes that no record names any longer, or that are taken down.",
+        "The worker does the same by itself. What is unreferenced waits for a time of grace (PLYR_MEDIA_GRACE_HOURS), what is taken down does not. "
+        "Exit code 1 says that the index looks as if it were being rebuilt, so that nothing was let go.",
+        ("plyr media sweep --dry-run", "plyr media sweep"),
+    ),
+    "media retry": Command(
+        "plyr.commands.media:retry",
+        "Have a blob fetched again that ended badly, or all of them.",
+        "Those that are gone, of other bytes, too large or not supported, those whose rendering failed, and URLs that were dead. "
+        "Exit code 1 says that there was nothing to try.",
+        ("plyr media retry", "plyr media retry bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"),
     ),
     "hide": Command(
         "plyr.commands.hide:hide",

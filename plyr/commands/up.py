@@ -3,10 +3,22 @@
 import asyncio
 
 from plyr.clusters import own_database
-from plyr.commands.options import AllowHost, DataDir, Host, Labeler, LogLevel, MetricsPort, Plc, Port, Relay
+from plyr.commands.options import (
+    AllowHost,
+    DataDir,
+    Host,
+    Labeler,
+    LogLevel,
+    MetricsPort,
+    Mirror,
+    Plc,
+    Port,
+    Relay,
+)
 from plyr.indexing import index as run_index
 from plyr.indexing import indexer_settings
 from plyr.listening import port_of, port_taken
+from plyr.media import work
 from plyr.migrating import migrated
 from plyr.outcome import ExitCode
 from plyr.program import run
@@ -26,6 +38,7 @@ def up(
     metrics_port: MetricsPort = None,
     data_dir: DataDir = None,
     allow_host: AllowHost = None,
+    mirror: Mirror = None,
     log_level: LogLevel = None,
 ) -> ExitCode:
     """Run everything at once."""
@@ -38,14 +51,25 @@ def up(
         metrics_port=metrics_port,
         data_dir=data_dir,
         allow_host=allow_host,
+        mirror=mirror,
         log_level=log_level,
     )
     return run(_up(settings), settings)
 
 
-def serve(*, port: Port = None, host: Host = None, data_dir: DataDir = None, log_level: LogLevel = None) -> ExitCode:
+def serve(
+    *,
+    port: Port = None,
+    host: Host = None,
+    data_dir: DataDir = None,
+    allow_host: AllowHost = None,
+    mirror: Mirror = None,
+    log_level: LogLevel = None,
+) -> ExitCode:
     """Run the appview alone."""
-    settings = read_settings(port=port, host=host, data_dir=data_dir, log_level=log_level)
+    settings = read_settings(
+        port=port, host=host, data_dir=data_dir, allow_host=allow_host, mirror=mirror, log_level=log_level
+    )
     return run(_serve(settings), settings)
 
 
@@ -62,6 +86,7 @@ async def _up(settings: Settings) -> None:
 
             async with asyncio.TaskGroup() as group:
                 group.create_task(serve_appview(url, settings, sockets, ready), name="appview")
+                group.create_task(work(url, settings), name="work")
                 group.create_task(run_index(url, settings, indexer_settings(settings), watched=watched), name="index")
 
 

@@ -94,7 +94,7 @@ def questions(crowd: Crowd, size: int) -> dict[str, Question]:
         "feed.getTags": Question({"limit": size}, "tags", 2, 3),
         "actor.searchActors": Question({"limit": size, "q": "artist"}, "actors", 3, 5),
         "library.searchLists": Question({"limit": size, "q": "list"}, "lists", 4, 5),
-        "index.getRecordStatus": Question({"uri": first}, None, 1, 2),
+        "index.getRecordStatus": Question({"uri": first}, None, 3, 4),
         "index.getRepoStatus": Question({"did": star}, None, 2, 3),
         "index.getStats": Question({}, None, 3, 4),
         "index.resolveLegacyId": Question({"id": 7}, None, 5, 7),

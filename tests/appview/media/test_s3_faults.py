@@ -140,6 +140,13 @@ async def test_a_server_that_is_down_is_unavailable_until_it_is_back(
     assert await storage.stat(KEY) is not None
 
 
+async def test_a_body_is_sent_without_waiting_for_a_permission(proxy: FaultyS3, storage: S3Storage) -> None:
+    """Where there is none, only the limit of a whole request would end the wait."""
+    proxy.fault = Silent()
+    with pytest.raises(StorageUnavailable, match="ReadTimeoutError"):
+        await put(storage, b"content")
+
+
 async def test_a_fault_that_passes_is_tried_again(proxy: FaultyS3, storage: S3Storage) -> None:
     stored = await put(storage, b"content")
     for fault in (Says(503), Reset()):

@@ -430,6 +430,21 @@ async def test_staged_bytes_that_were_discarded_are_not_published(storage: Stora
     assert await storage.stat(KEY) is None
 
 
+@pytest.mark.parametrize("size_bytes", [6 * MIB, 11 * MIB])
+async def test_an_upload_that_was_discarded_is_not_finished(s3: S3Storage, tmp_path: Path, size_bytes: int) -> None:
+    async with s3.staged() as staged:
+        await staged.write(bytes(6 * MIB))
+        assert await s3.discard_leftovers(datetime.now(UTC) + SOON) == 2
+
+        async def go_on() -> None:
+            await staged.write(bytes(size_bytes - 6 * MIB))
+            await staged.finish()
+
+        with pytest.raises(StorageUnavailable):
+            await go_on()
+    assert await is_clean(s3, tmp_path)
+
+
 async def test_twenty_megabytes_pass_through_two_parts_of_memory(storage: Storage, tmp_path: Path) -> None:
     piece = random.Random(3).randbytes(64 * 1024)
     count = 20 * MIB // len(piece)

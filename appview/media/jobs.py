@@ -17,7 +17,7 @@ LEASE: Final = timedelta(minutes=3)
 
 _WANT = """
     INSERT INTO plyr.media_jobs AS job (kind, subject, run_at)
-    SELECT $1, subject, $3 FROM unnest($2::text[]) AS subject ORDER BY subject
+    SELECT $1, subject, $3 FROM (SELECT DISTINCT unnest($2::text[]) AS subject) AS wishes ORDER BY subject
     ON CONFLICT (kind, subject) DO UPDATE SET wanted = job.wanted + 1, run_at = least(job.run_at, excluded.run_at)
 """
 # Where one is on its way already, or waits for its next try, whoever only listens does not hurry it.

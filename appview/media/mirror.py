@@ -19,10 +19,13 @@ from appview.media.storage import Staged, Storage, Stored
 from appview.media.workshop import MediaRejected, Workshop
 from atprotocol.errors import BlobMismatch, BlobNotFound, NetworkError, RepoGone, ResponseTooLarge
 from atprotocol.net.blobs import BlobHash, get_blob
+from atprotocol.net.host_limiter import HostLimiter
 from atprotocol.net.http import BoundedClient
 
 # As much of the beginning as tells the container.
 HEAD_BYTES = 4096
+# So many files are fetched from one host at a time.
+PER_HOST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Mirror:
         self._max_audio_bytes = max_audio_bytes
         self._max_picture_bytes = max_picture_bytes
         self._at_step = at_step
+        self._turns = HostLimiter(PER_HOST)
 
     async def fetch(self, cid: str, sources: Sequence[Source], *, is_audio: bool) -> Outcome:
         """Ask one host after the other until one gives the bytes, and publish them.
@@ -116,7 +120,10 @@ class Mirror:
     async def _fetch_from(self, source: Source, cid: str, *, is_audio: bool) -> Published:
         bound = self._max_audio_bytes if is_audio else self._max_picture_bytes
         async with self._storage.staged() as staged:
-            async with get_blob(self._client, source.pds, source.did, cid, max_bytes=bound) as response:
+            async with (
+                self._turns.turn(source.pds),
+                get_blob(self._client, source.pds, source.did, cid, max_bytes=bound) as response,
+            ):
                 self._at_step("asked")
                 head = await _receive(response.chunks(), staged, cid)
             self._at_step("received")

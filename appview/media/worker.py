@@ -22,7 +22,7 @@ from appview.media.external import UrlCheck
 from appview.media.facts import AAC_160
 from appview.media.jobs import Job, LeaseLost
 from appview.media.letting_go import LettingGo
-from appview.media.mirror import AtStep, Mirror, NotKept, NotNow, Published, ignore_step
+from appview.media.mirror import PER_HOST, AtStep, Mirror, NotKept, NotNow, Published, ignore_step
 from appview.media.plan import READY, Kept
 from appview.media.references import Situation, situation_of
 from appview.media.renderer import Renderer
@@ -38,7 +38,6 @@ LONGEST_RETRY_SECONDS = 6 * 3600.0
 MAX_ATTEMPTS = 24
 IDLE_SECONDS = 0.5
 KEEP_SECONDS = 30.0
-PER_HOST = 2
 # A database that is away is asked again.
 DATABASE_RETRY_SECONDS = 2.0
 _DATABASE_AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -229,7 +230,12 @@ async def raw_listener(
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Ask for a file and read nothing of it yet."""
     port = int(stage.url.rpartition(":")[2])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    listening = socket.socket()
+    # Otherwise the kernel would take megabytes for whoever reads nothing.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    listening.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(listening, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=listening, limit=1024)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     await writer.drain()
     try:

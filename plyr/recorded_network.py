@@ -2,7 +2,7 @@
 
 A moment says how far the stream had come (`seq`) and what changed by then of documents, repositories, statuses and handles;
 what it does not mention is as before. Hosts' addresses in documents stand for whoever replays them. The file
-is gzipped CBOR, a few hundred kilobytes, and is read whole.
+is gzipped CBOR, less than a hundred kilobytes, and is read whole.
 """
 
 import gzip
@@ -27,8 +27,8 @@ class Moment:
     """A state of the network: what is new since the moment before.
 
     `documents` are DID documents, `repos` CARs, `collections` the NSIDs in each repo, `statuses` answers of getRepoStatus
-    without the DID, all by DID; `handles` are DIDs by handle, empty for one that resolves no longer; `blobs` are WAV
-    files by CID.
+    without the DID, all by DID; `handles` are DIDs by handle, empty for one that resolves no longer; `blobs` are the
+    files of audio and pictures by CID.
     """
 
     title: str

@@ -31,7 +31,11 @@ _NOT_SERVED = {
     "suspended": "RepoSuspended",
     "deleted": "RepoNotFound",
 }
-_KINDS = {"com.atproto.sync.getRepo": "application/vnd.ipld.car", "com.atproto.sync.getBlob": "audio/wav"}
+_KINDS = {
+    "com.atproto.sync.getRepo": "application/vnd.ipld.car",
+    # What a blob is, is for whoever fetches it to find out.
+    "com.atproto.sync.getBlob": "application/octet-stream",
+}
 _T = TypeVar("_T")
 
 

@@ -41,7 +41,7 @@ from appview.xrpc.errors import (
 )
 from appview.xrpc.reply import error_reply
 from appview.xrpc.server import XrpcServer
-from atprotocol.errors import InvalidSyntax, NetworkError, ProtocolError
+from atprotocol.errors import InvalidSyntax, NetworkError, ProtocolError, ResponseTooLarge
 from atprotocol.syntax.did import parse_did
 from atprotocol.syntax.nsid import Nsid
 
@@ -174,7 +174,7 @@ class AudioEndpoint:
                     async with arrival.read(*bounds(asked, arrival.size_bytes)) as reader:
                         await send_head(send, status, headers, has_body=True)
                         await send_body(reader, receive, send)
-            except ProtocolError as error:
+            except (ProtocolError, ResponseTooLarge) as error:
                 logger.info("media.unavailable cid=%s error=%s", audio.cid, error)
                 raise XrpcError(404, Refusal.UNAVAILABLE, _MESSAGES[Refusal.UNAVAILABLE]) from error
             except NetworkError as error:

@@ -33,7 +33,7 @@ from appview.viewer import ANONYMOUS
 from appview.xrpc.errors import INVALID_REQUEST, Unavailable, UpstreamFailure, XrpcError
 from appview.xrpc.reply import error_reply
 from appview.xrpc.server import XrpcServer
-from atprotocol.errors import NetworkError, ProtocolError
+from atprotocol.errors import NetworkError, ProtocolError, ResponseTooLarge
 from atprotocol.net.blobs import BlobHash, get_blob
 from atprotocol.syntax.did import DID
 
@@ -89,7 +89,7 @@ class PictureEndpoint:
             raise XrpcError(404, NOT_FOUND, "There is no such picture here", limit_headers)
         try:
             content, tag = await self._content(request, did, cid, row, preset, mime_type)
-        except ProtocolError as error:
+        except (ProtocolError, ResponseTooLarge) as error:
             raise _unavailable(str(error)) from error
         except NetworkError as error:
             raise UpstreamFailure("The host of the picture does not answer", error.retry_after_seconds) from error

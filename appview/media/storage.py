@@ -153,12 +153,12 @@ class Steps:
             raise RuntimeError(f"a staged object is {self._state}, and should be {before}")
         # A failed write leaves a gap: what came after it must never look whole.
         self._state = _State.BROKEN
+        outcome = after_failure
         try:
             yield
-        except BaseException:
-            self._state = after_failure
-            raise
-        self._state = after
+            outcome = after
+        finally:
+            self._state = outcome
 
 
 class NothingToRead:

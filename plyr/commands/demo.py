@@ -15,9 +15,10 @@ from atprotocol.net.http import BoundedClient
 from plyr import shipped
 from plyr.clusters import temporary_database
 from plyr.commands.options import Host, LogLevel, Port
-from plyr.demo import Example, examples, indexer_settings, play, settings_for
+from plyr.demo import JSON, Example, Examples, examples, indexer_settings, play, settings_for
 from plyr.indexing import index
 from plyr.listening import port_of, port_taken
+from plyr.media import work
 from plyr.migrating import migrated
 from plyr.outcome import CommandError, ExitCode
 from plyr.program import run
@@ -56,11 +57,12 @@ async def _demo(settings: Settings, exit_when_ready: bool) -> None:
         print("Starting Postgres …", flush=True)
         async with temporary_database(folder / "postgres") as url, replaying(recording) as replay:
             await migrated(url)
-            chosen = settings_for(replay, settings)
+            chosen = settings_for(replay, settings, folder / "media")
             ready = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 programs = [
                     group.create_task(serve_appview(url, chosen, sockets, ready.set)),
+                    group.create_task(work(url, chosen)),
                     group.create_task(index(url, chosen, indexer_settings(replay), shows_progress=False)),
                 ]
                 await ready.wait()
@@ -68,7 +70,7 @@ async def _demo(settings: Settings, exit_when_ready: bool) -> None:
                 found = await examples(url, f"http://localhost:{port_of(sockets)}")
                 _show(found, replay, folder)
                 if exit_when_ready:
-                    await _verify(found, settings, port_of(sockets))
+                    await _verify(found.requests, settings, port_of(sockets))
                     for program in programs:
                         program.cancel()
 
@@ -92,11 +94,14 @@ def _tell(moment: Moment, status: Status) -> None:
     print(f" and {rejected} rejected" if rejected else "", f"in repositories: {repos}", flush=True)
 
 
-def _show(found: list[Example], replay: Replay, folder: Path) -> None:
+def _show(found: Examples, replay: Replay, folder: Path) -> None:
     print(f"\nEverything is indexed; it was replayed from {replay.url}. Try:\n")
-    for example in found:
-        print(f"  # {example.shows}\n  curl -s '{example.url}'")
+    for example in found.requests:
+        print(f"  # {example.shows}\n  {example.curl}")
     print(f"\n  # how far the indexing is\n  plyr status --data-dir {folder}")
+    if found.audio_url is not None:
+        print(f"\nTo listen, open {found.audio_url} in a browser.")
+    print("All audio is fetched from its artists' hosts, verified and kept (--mirror always) as long as this runs.")
     print("\nCtrl-C ends it and removes everything.", flush=True)
 
 
@@ -104,10 +109,17 @@ async def _verify(found: list[Example], settings: Settings, port: int) -> None:
     """Ask every example once. Raises CommandError when one does not answer as it should."""
     async with BoundedClient(Policy(frozenset({("localhost", port)})), user_agent="plyr-demo") as client:
         for example in found:
-            answer = await client.get(example.url, max_bytes=MAX_ANSWER_BYTES)
-            if answer.status != 200:
+            headers = {"Accept": example.media_type}
+            if example.asks_for is not None:
+                headers["Range"] = f"bytes={example.asks_for}"
+            answer = await client.get(example.url, max_bytes=MAX_ANSWER_BYTES, headers=headers)
+            if answer.status != (200 if example.asks_for is None else 206):
                 raise CommandError(
                     f"{example.url} answered {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}"
                 )
-            answer.json()
+            kind = answer.headers.get("Content-Type", "").partition(";")[0]
+            if kind != example.media_type:
+                raise CommandError(f"{example.url} answered with {kind or 'nothing'} instead of {example.media_type}")
+            if example.media_type == JSON:
+                answer.json()
     print(f"\nAll {len(found)} examples answered on {settings.host}; ending.", flush=True)

@@ -5,18 +5,20 @@ and make mistakes. What the relay sent and what everybody answered at four momen
 """
 
 import asyncio
-import math
-import struct
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "end_to_end")]
 
 from account import Account, Written  # noqa: E402
+from audio_samples import MEDIA_TYPES, encoded  # noqa: E402
 from local_network import Network, network  # noqa: E402
+from picture_samples import picture  # noqa: E402
 from relay import Relay, relay  # noqa: E402
 
 from atprotocol import mst  # noqa: E402
@@ -27,19 +29,23 @@ from plyr.shipped import recording as recording_file  # noqa: E402
 
 TRACK, LIKE, COMMENT, LIST = "fm.plyr.track", "fm.plyr.like", "fm.plyr.comment", "fm.plyr.list"
 PROFILE, BLUESKY_PROFILE = "fm.plyr.actor.profile", "app.bsky.actor.profile"
-SAMPLE_RATE = 4000
+SAMPLE_RATE = 8000
+NOTE_SECONDS = 1.0
 TIMEOUT_SECONDS = 30
+# Seven bits are enough for tones, and are what lossless formats can afford in so small a recording.
+STEPS = 64
 
 
-def tone(hertz: float, seconds: float = 0.25) -> bytes:
-    """Return a short WAV file: one tone that fades, 8 bits, 4 kHz."""
-    count = int(SAMPLE_RATE * seconds)
-    samples = bytes(
-        int(128 + 100 * (1 - index / count) * math.sin(2 * math.pi * hertz * index / SAMPLE_RATE))
-        for index in range(count)
-    )
-    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + count, b"WAVE", b"fmt ", 16, 1, 1, SAMPLE_RATE, SAMPLE_RATE, 1, 8, b"data", count)  # fmt: skip
-    return header + samples
+def melody(hertz: float, file_type: str) -> bytes:
+    """Return three notes that rise from a tone, a second each, as an mp3, flac or wav file of 8 kHz."""
+    moments = np.arange(int(SAMPLE_RATE * NOTE_SECONDS)) / SAMPLE_RATE
+    # Notes come and go without a click.
+    loudness = 0.4 * np.clip(np.minimum(moments / 0.02, (NOTE_SECONDS - moments) / 0.05), 0, 1)
+    notes = [loudness * np.sin(2 * np.pi * hertz * interval * moments) for interval in (1, 5 / 4, 3 / 2)]
+    samples = np.concatenate(notes).reshape(1, -1)
+    if file_type == "mp3":
+        return encoded("mp3", samples, SAMPLE_RATE)
+    return encoded("wav-8" if file_type == "wav" else file_type, np.round(samples * STEPS) / STEPS, SAMPLE_RATE)
 
 
 class Recorder:
@@ -63,17 +69,22 @@ class Recorder:
             await account.put_record(PROFILE, "self", {"createdAt": "2026-09-01T08:00:00.000Z", **profile})
         return account
 
-    async def publish(self, account: Account, title: str, artist: str, hertz: float, day: str, **more: Any) -> Written:
-        """Upload a tone and publish it as a track."""
-        content = tone(hertz)
-        blob = await account.upload_blob(content, "audio/wav")
+    async def upload(self, account: Account, content: bytes, mime_type: str) -> dict[str, Any]:
+        """Upload a file, keep it for the replay, and return what a record says of it."""
+        blob = await account.upload_blob(content, mime_type)
         self.blobs[blob["ref"]["$link"]] = content
+        return blob
+
+    async def publish(
+        self, account: Account, title: str, artist: str, hertz: float, file_type: str, day: str, **more: Any
+    ) -> Written:
+        """Upload a melody and publish it as a track."""
         track = {
             "title": title,
             "artist": artist,
-            "fileType": "wav",
+            "fileType": file_type,
             "createdAt": f"2026-{day}.000Z",
-            "audioBlob": blob,
+            "audioBlob": await self.upload(account, melody(hertz, file_type), MEDIA_TYPES[file_type]),
         }
         return await account.create_record(TRACK, track | more)
 
@@ -159,27 +170,28 @@ async def live(recorder: Recorder) -> None:
     wren = await join("wren", 0, "Wren Halloway", "Voice, guitar, a dog named Fugue.",
                       displayName="Wren Halloway", bio="Songs written before breakfast.")  # fmt: skip
 
-    fog = await publish(lantern, "Fog Signal No. 3", "Lantern Weather", 220.0, "09-02T21:15:00", duration=412,
+    fog = await publish(lantern, "Fog Signal No. 3", "Lantern Weather", 220.0, "mp3", "09-02T21:15:00", duration=412,
                         album="Barometric", tags=["ambient", "harmonium"])  # fmt: skip
-    isobar = await publish(lantern, "Isobar", "Lantern Weather", 246.9, "09-02T21:20:00", duration=365,
+    isobar = await publish(lantern, "Isobar", "Lantern Weather", 246.9, "wav", "09-02T21:20:00", duration=365,
                            album="Barometric", tags=["ambient", "drone"])  # fmt: skip
-    petrichor = await publish(lantern, "Petrichor", "Lantern Weather", 261.6, "09-02T21:25:00", duration=538,
-                              album="Barometric", tags=["ambient", "field recording"])  # fmt: skip
-    await publish(lantern, "Rehearsal, kitchen, 2 a.m.", "Lantern Weather", 196.0, "09-03T00:10:00", duration=94,
+    cover = await recorder.upload(lantern, picture("PNG", 600, 600, gps=False), "image/png")
+    petrichor = await publish(lantern, "Petrichor", "Lantern Weather", 261.6, "flac", "09-02T21:25:00", duration=538,
+                              album="Barometric", image=cover, tags=["ambient", "field recording"])  # fmt: skip
+    await publish(lantern, "Rehearsal, kitchen, 2 a.m.", "Lantern Weather", 196.0, "wav", "09-03T00:10:00", duration=94,
                   visibility="unlisted", description="For the people who asked.")  # fmt: skip
-    lighthouse = await publish(tidepool, "The Lighthouse Keeper's Accordion", "Tomas & the Tidepools", 293.7,
+    lighthouse = await publish(tidepool, "The Lighthouse Keeper's Accordion", "Tomas & the Tidepools", 293.7, "mp3",
                                "09-05T17:00:00", duration=201, tags=["folk", "shanty"])  # fmt: skip
-    herring = await publish(tidepool, "Herring Weather", "Tomas & the Tidepools", 311.1, "09-06T17:00:00", duration=187,
-                            tags=["folk"])  # fmt: skip
-    bus = await publish(nkem, "N29, Upper Deck", "Nkem Oduya", 110.0, "09-08T02:40:00", duration=148,
+    herring = await publish(tidepool, "Herring Weather", "Tomas & the Tidepools", 311.1, "wav", "09-06T17:00:00",
+                            duration=187, tags=["folk"])  # fmt: skip
+    bus = await publish(nkem, "N29, Upper Deck", "Nkem Oduya", 110.0, "flac", "09-08T02:40:00", duration=148,
                         tags=["beats", "lo-fi"], description="Recorded between Wood Green and Trafalgar Square.")  # fmt: skip
-    vending = await publish(nkem, "Vending Machine Hymn", "Nkem Oduya", 123.5, "09-09T03:05:00", duration=173,
+    vending = await publish(nkem, "Vending Machine Hymn", "Nkem Oduya", 123.5, "wav", "09-09T03:05:00", duration=173,
                             tags=["beats", "field recording"])  # fmt: skip
-    await publish(nkem, "Last Stop (with Lantern Weather)", "Nkem Oduya", 130.8, "09-12T01:30:00", duration=222,
+    await publish(nkem, "Last Stop (with Lantern Weather)", "Nkem Oduya", 130.8, "mp3", "09-12T01:30:00", duration=222,
                   tags=["beats", "ambient"], features=[{"did": lantern.did, "handle": lantern.handle}])  # fmt: skip
-    fugue = await publish(wren, "Fugue (for a dog)", "Wren Halloway", 329.6, "09-10T06:45:00", duration=156,
+    fugue = await publish(wren, "Fugue (for a dog)", "Wren Halloway", 329.6, "flac", "09-10T06:45:00", duration=156,
                           tags=["folk", "guitar"])  # fmt: skip
-    kettle = await publish(wren, "Kettle Song", "Wren Halloway", 349.2, "09-11T06:30:00", duration=132,
+    kettle = await publish(wren, "Kettle Song", "Wren Halloway", 349.2, "wav", "09-11T06:30:00", duration=132,
                            tags=["folk", "morning"])  # fmt: skip
     await lantern.create_record(LIST, {
         "name": "Barometric", "listType": "album", "createdAt": "2026-09-02T22:00:00.000Z",
@@ -240,7 +252,7 @@ async def live(recorder: Recorder) -> None:
     await recorder.take("Second thoughts: an edit, two deletions, a longer playlist")
 
     await wren.migrate_to(recorder.net.pds[1])
-    await publish(wren, "New House, Same Kettle", "Wren Halloway", 392.0, "10-10T06:50:00", duration=141,
+    await publish(wren, "New House, Same Kettle", "Wren Halloway", 392.0, "flac", "10-10T06:50:00", duration=141,
                   tags=["folk", "morning"])  # fmt: skip
     await like(bess, kettle, "10-11T09:00:00")
     await pavel.deactivate()

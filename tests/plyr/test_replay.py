@@ -58,7 +58,7 @@ async def _played(
     """Index a recording to its end, do something beside the idle indexer, and return the status after each moment."""
     told: list[Status] = []
     async with replaying(recording) as replay:
-        settings = settings_for(replay, Settings())
+        settings = settings_for(replay, Settings(), Path("media"))
         running = asyncio.create_task(index(url, settings, indexer_settings(replay), shows_progress=False))
         playing = asyncio.create_task(play(url, replay, lambda _, status: told.append(status)))
         try:

@@ -46,6 +46,10 @@ reference:
 crash *args:
     python tests/crash/campaign.py {{args}}
 
+# kill the media worker at random moments and see that nothing is lost, halved or left behind
+crash-media *args:
+    python tests/crash/media_campaign.py {{args}}
+
 # plant deliberate bugs in copies of the repository and see that the named tests notice each
 mutants *args:
     python tests/mutants/campaign.py {{args}}

@@ -68,6 +68,10 @@ class Network:
         """Bring a PDS back, at the same address."""
         await self.control("POST", f"/pds/{pds.name}/start")
 
+    async def blob_requests(self, cid: str) -> int:
+        """Return how often a blob was asked for at any PDS, by whomever."""
+        return sum([(await self.control("GET", f"/blobs/{pds.name}")).get(cid, 0) for pds in self.pds])
+
     async def take_down(self, pds: Pds, did: str, *, applied: bool = True) -> None:
         """Take an account down as its PDS's administrator, or undo it."""
         method = "com.atproto.admin.updateSubjectStatus"

@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,12 @@ GUARD_SECONDS = 60
 class RunningPlyr:
     """One installation of plyr on one database; its process may be killed and started again."""
 
-    def __init__(self, net: Network, hub: Relay, database_url: str) -> None:
-        """Name what it follows and where it keeps its data."""
+    def __init__(
+        self, net: Network, hub: Relay, database_url: str, media_folder: Path, variables: Mapping[str, str]
+    ) -> None:
+        """Name what it follows and where it keeps its data; `variables` are further ones of its environment."""
         self.hub = hub
+        self.media_folder = media_folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
@@ -42,6 +46,8 @@ class RunningPlyr:
                 f"{host}:{port}" for host, port in sorted(net.allowed | {("localhost", hub.port)})
             ),
             "PLYR_PORT": str(self.port),
+            "PLYR_MEDIA_DIR": str(media_folder),
+            **variables,
         }
         self._process: asyncio.subprocess.Process | None = None
         self._http = httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False)
@@ -115,11 +121,12 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def plyr_up(net: Network, hub: Relay, database_url: str) -> AsyncIterator[RunningPlyr]:
-    """Run `plyr up` for the length of a block."""
-    plyr = RunningPlyr(net, hub, database_url)
-    try:
-        await plyr.start()
-        yield plyr
-    finally:
-        await plyr.close()
+async def plyr_up(net: Network, hub: Relay, database_url: str, **variables: str) -> AsyncIterator[RunningPlyr]:
+    """Run `plyr up` for the length of a block, with further variables in its environment and a folder for media of its own."""
+    with tempfile.TemporaryDirectory(prefix="plyr-media-") as folder:
+        plyr = RunningPlyr(net, hub, database_url, Path(folder), variables)
+        try:
+            await plyr.start()
+            yield plyr
+        finally:
+            await plyr.close()

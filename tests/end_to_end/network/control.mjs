@@ -7,6 +7,7 @@
 //   PUT    /host/NAME (body: URL)    a plain server stands in for https://NAME in what the PDSes fetch
 //   PUT    /lexicon-authority/DID    whose schema records stand in for _lexicon in DNS
 //   POST   /account/HANDLE           create an account; answers with its session
+//   GET    /blobs/NAME               how often each blob of a PDS was asked for, by CID
 //   POST   /pds/NAME/stop, /start    an outage: the data stay
 //   POST   /pds/NAME/drain           wait for the PDS's background queue
 import http from 'node:http'
@@ -23,6 +24,7 @@ export function controlServer({ hosts, standIns, describe, createAccount }) {
       const did = await hosts.resolveHandle(query.get('handle') ?? '')
       return did ? { body: { did } } : { status: 400, body: { error: 'HandleNotFound', message: 'Unable to resolve handle' } }
     },
+    'GET blobs': ({ name }) => ({ body: hosts.named(name).blobs }),
     'PUT dns': ({ name, text }) => (hosts.ownDomains.set(name, text.trim()), OK),
     'DELETE dns': ({ name }) => (hosts.ownDomains.delete(name), OK),
     'PUT host': ({ name, text }) => (standIns.set(name, text.trim().replace(/\/$/, '')), OK),

@@ -49,7 +49,7 @@ export class Hosts {
       disableSsrfProtection: true,
       ...this.settings,
     }
-    const host = { name, port, url, did, environment, server: undefined }
+    const host = { name, port, url, did, environment, blobs: {}, server: undefined }
     this.all.push(host)
     await this.start(host)
   }
@@ -70,7 +70,8 @@ export class Hosts {
     const server = await PDS.fromEnv(host.environment)
     // The PDS calls app.listen(port), which would listen on every interface.
     const { listen } = server.app
-    server.app.listen = (port) => listen.call(server.app, port, this.address)
+    const count = (request) => this.#countBlob(host, request)
+    server.app.listen = (port) => listen.call(server.app, port, this.address).on('request', count)
     server.ctx.idResolver.handle.resolve = (handle) => this.resolveHandle(handle)
     for (const mailer of [server.ctx.mailer, server.ctx.moderationMailer]) this.#keepMail(host, mailer.transporter)
     await server.start()
@@ -96,6 +97,14 @@ export class Hosts {
       http.get(where, collect).on('error', () => done(undefined))
     })
     return did?.startsWith('did:') ? did : undefined
+  }
+
+  // How often each blob was asked for, by whomever.
+  #countBlob({ blobs }, request) {
+    const { pathname, searchParams } = new URL(request.url, 'http://localhost')
+    if (pathname !== '/xrpc/com.atproto.sync.getBlob') return
+    const cid = searchParams.get('cid')
+    blobs[cid] = (blobs[cid] ?? 0) + 1
   }
 
   #keepMail(host, transporter) {

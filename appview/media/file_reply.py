@@ -80,7 +80,8 @@ class File:
             "ETag": f'"{self.tag}"',
             "Vary": "Authorization",
             "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "default-src 'none'; sandbox",
+            # A browser that is given the address itself makes a page of it, which has to be allowed to play it.
+            "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox",
         }
         match asked:
             case NotModified():

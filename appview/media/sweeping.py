@@ -33,14 +33,15 @@ _MARK = f"""
     UPDATE plyr.blobs b SET unreferenced_at = $1 WHERE b.unreferenced_at IS NULL AND NOT {_REFERENCED}
 """
 _SIZE: Final = """
-    coalesce(b.size_bytes, 0) * (b.etag IS NOT NULL)::int
-    + (SELECT coalesce(sum(v.size_bytes), 0) FROM plyr.blob_variants v WHERE v.cid = b.cid) AS size_bytes
+    (coalesce(b.size_bytes, 0) * (b.etag IS NOT NULL)::int
+    + (SELECT coalesce(sum(v.size_bytes), 0) FROM plyr.blob_variants v WHERE v.cid = b.cid))::bigint AS size_bytes
 """
 _UNREFERENCED = f"""
-    SELECT b.cid, {_SIZE}, 'unreferenced' AS reason FROM plyr.blobs b WHERE b.unreferenced_at <= $1 AND NOT {_REFERENCED}
+    SELECT b.cid, {_SIZE}, 'unreferenced' AS reason FROM plyr.blobs b
+    WHERE coalesce(b.unreferenced_at, $2) <= $1 AND NOT {_REFERENCED}
     ORDER BY b.cid
 """
-_WAITING = f"SELECT count(*) FROM plyr.blobs b WHERE NOT {_REFERENCED} AND (b.unreferenced_at IS NULL OR b.unreferenced_at > $1)"
+_WAITING = f"SELECT count(*) FROM plyr.blobs b WHERE NOT {_REFERENCED} AND coalesce(b.unreferenced_at, $2) > $1"
 # From what is taken down to the blobs, as there is less of it than there are blobs.
 _TAKEN_DOWN = f"""
     WITH subjects AS (
@@ -137,11 +138,11 @@ class Sweeper:
         async with self._pool.acquire() as connection:
             if not is_dry:
                 await connection.execute(_MARK, now)
-            unreferenced = [Freed(*row) for row in await connection.fetch(_UNREFERENCED, before)]
+            unreferenced = [Freed(*row) for row in await connection.fetch(_UNREFERENCED, before, now)]
             found.refused = None if is_forced else await _doubt(connection, len(unreferenced))
             if found.refused is None:
                 found.freed += unreferenced
-            found.waiting = await connection.fetchval(_WAITING, before)
+            found.waiting = await connection.fetchval(_WAITING, before, now)
             found.freed += [Freed(*row) for row in await connection.fetch(_TAKEN_DOWN)]
             again = [row["cid"] for row in await connection.fetch(_BEGUN)]
             if self._settings.mirroring is Mirroring.ALWAYS:

@@ -141,7 +141,7 @@ async def test_every_case_of_the_table_is_answered_as_the_standard_says(heard: H
             said["access-control-expose-headers"].split(", ")
         )
         assert said["x-content-type-options"] == "nosniff"
-        assert said["content-security-policy"] == "default-src 'none'; sandbox"
+        assert said["content-security-policy"] == "default-src 'none'; media-src 'self'; sandbox"
         assert said["cross-origin-resource-policy"] == "cross-origin"
         assert "content-encoding" not in said
         assert said["cache-control"] == "public, max-age=3600, no-transform"

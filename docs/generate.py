@@ -148,6 +148,17 @@ def xrpc_conformance_page() -> str:
     return rules_page("xrpc", opening, {})
 
 
+def audio_page() -> str:
+    """Return the page of the rules of audio and pictures over HTTP."""
+    opening = (
+        NOTICE,
+        "# Audio and pictures over HTTP",
+        "`GET|HEAD /audio/{did}/{cid}` and `/img/{preset}/{did}/{cid}`, rule by rule: where it is kept and the tests that guard it. A test proves that "
+        "every function and test named here exists, and the end of a whole run of the tests that each of them ran.",
+    )
+    return rules_page("audio", opening, {})
+
+
 def lexicons_reference() -> str:
     """Return the page of the lexicons."""
     return lexicons_page(Catalog.load(ROOT / "lexicons"), NOTICE)
@@ -186,6 +197,7 @@ PAGES = {
     "sync-conformance.md": sync_conformance_page,
     "what-is-shown.md": shown_page,
     "xrpc-conformance.md": xrpc_conformance_page,
+    "audio-over-http.md": audio_page,
     "lexicons.md": lexicons_reference,
 }
 

@@ -33,7 +33,8 @@ def functions_of(file: str) -> set[str]:
 
 
 def test_every_rule_stands_in_its_table_once() -> None:
-    assert set(TABLES) == {"sync", "xrpc"}
+    assert set(TABLES) == {"audio", "sync", "xrpc"}
+    assert [rule["number"] for rule in TABLES["audio"]] == [str(number) for number in range(1, 20)]
     assert [rule["number"] for rule in TABLES["sync"]] == list(range(1, 51))
     numbers = [f"1.{section}.{number}" for section, last in SECTIONS.items() for number in range(1, last + 1)]
     assert [rule["number"] for rule in TABLES["xrpc"]] == numbers
@@ -49,7 +50,7 @@ def test_what_a_rule_names_exists(rule: dict[str, Any]) -> None:
         assert name in functions_of(file), test
 
 
-@pytest.mark.parametrize("rule", TABLES["xrpc"], ids=lambda rule: rule["number"])
+@pytest.mark.parametrize("rule", TABLES["xrpc"] + TABLES["audio"], ids=lambda rule: rule["number"])
 def test_every_rule_of_the_server_is_kept_somewhere_and_guarded(rule: dict[str, Any]) -> None:
     assert rule["where"], "where is it kept?"
     assert rule["tests"], "what guards it?"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from account import Account
 from audio_samples import MEDIA_TYPES, sample
-from audio_stage import CREATED_AT, LIKE, TRACK, AudioStage, Published, audio_stage, decoded, until
+from audio_stage import CREATED_AT, GUARD_SECONDS, LIKE, TRACK, AudioStage, Published, audio_stage, decoded, until
 from chromium import chromium
-from listening_page import GUARD_MS, listening_page, page_server
+from listening_page import listening_page, page_server
 from picture_samples import picture
 from PIL import Image
 from playwright.async_api import Browser, Page
@@ -163,10 +163,15 @@ async def test_the_address_itself_plays_when_it_is_opened_in_a_browser(
 ) -> None:
     plyr = stage.mirroring if where == "mirroring" else stage.streaming
     await page.goto(f"http://localhost:{plyr.port}{tracks['mp3'].path}")
-    # The browser makes a page of it, which is not allowed to begin by itself.
-    await page.evaluate("document.querySelector('video').play()")
-    await page.wait_for_function("document.querySelector('video').currentTime > 0.3", timeout=GUARD_MS)
-    assert await page.evaluate("document.querySelector('video').error") is None
+    # The browser makes a page of it, which may not begin by itself, nor run a script: it is watched from outside.
+    async with asyncio.timeout(GUARD_SECONDS):
+        await page.evaluate("document.querySelector('video').play()")
+
+    async def is_heard() -> bool:
+        assert await page.evaluate("document.querySelector('video').error") is None
+        return bool(await page.evaluate("document.querySelector('video').currentTime > 0.3"))
+
+    await until(is_heard)
 
 
 async def test_a_cover_is_seen_in_its_size_in_both_forms(stage: AudioStage, artist: Account, page: Page) -> None:
@@ -244,7 +249,7 @@ async def test_a_deleted_track_is_heard_no_more(stage: AudioStage, artist: Accou
     await artist.delete_record(TRACK, track.written.record_key)
 
     async def is_deleted() -> bool:
-        return (await stage.record_status(stage.mirroring, track.uri))["state"] == "deleted"
+        return (await stage.record_status(stage.mirroring, track.uri))["state"] == "unknown"
 
     await until(is_deleted)
     for path in (track.path, track.path + VARIANT):
@@ -281,12 +286,18 @@ async def test_what_is_taken_down_is_heard_no_more_and_kept_no_longer_until_it_i
         requests = await stage.net.blob_requests(track.cid)
         code, output = await stage.mirroring.command("unhide", subject)
         assert code == 0, output
+        # The indexer is told of it too, in its own time.
+        await until(lambda path=track.path: is_answered(stage, path))  # type: ignore[misc]
         await stage.plays(track, with_variant=False)
         assert await stage.net.blob_requests(track.cid) > requests
         # Having been heard, it is kept again.
         await stage.mirrored(track)
         await stage.plays(track)
         assert len(stage.kept_files(track)) == 2
+
+
+async def is_answered(stage: AudioStage, path: str) -> bool:
+    return await stage.status_of(path) == 200
 
 
 async def test_a_deactivated_account_is_not_heard_until_it_is_back(stage: AudioStage) -> None:
@@ -304,11 +315,7 @@ async def test_a_deactivated_account_is_not_heard_until_it_is_back(stage: AudioS
     assert await stage.mirroring.xrpc.error("feed.getPlayback", uri=track.uri) == (400, "TrackNotFound")
     assert len(stage.kept_files(track)) == 2
     await account.activate()
-
-    async def is_back() -> bool:
-        return await stage.status_of(track.path) == 200
-
-    await until(is_back)
+    await until(lambda: is_answered(stage, track.path))
     await stage.plays(track)
     assert await stage.net.blob_requests(track.cid) == requests
 

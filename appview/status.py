@@ -55,9 +55,9 @@ _REPO = Statement(Seen.DIRECT, lambda rules: f"{_REPO_OF_ALL} AND {rules.account
 
 
 _AUDIO = """
-    SELECT n.cid FROM network.actors a
+    SELECT t.audio_cid, t.audio_url FROM network.actors a
     JOIN network.uris u ON u.actor_id = a.actor_id AND u.path = $2
-    JOIN network.blob_references n ON n.uri_id = u.uri_id AND n.role = 'audio'
+    JOIN network.tracks t ON t.uri_id = u.uri_id
     WHERE a.did = $1
 """
 
@@ -97,10 +97,10 @@ async def record_status(connection: asyncpg.Connection, asker: Asker, did: str, 
     return None if row is None else RecordStatus(**row)
 
 
-async def audio_of(connection: asyncpg.Connection, did: str, path: str) -> str | None:
-    """Return the CID of the blob that a record at a path names as its audio, if it does."""
-    found: str | None = await connection.fetchval(_AUDIO, did, path)
-    return found
+async def audio_of(connection: asyncpg.Connection, did: str, path: str) -> tuple[str | None, str | None]:
+    """Return the CID of the blob, and the URL, that a record at a path names as its audio."""
+    row = await connection.fetchrow(_AUDIO, did, path)
+    return (None, None) if row is None else (row["audio_cid"], row["audio_url"])
 
 
 async def repo_status(connection: asyncpg.Connection, asker: Asker, did: str) -> RepoStatus | None:

@@ -24,14 +24,20 @@ _WANT = """
 _WANT_UNLESS_QUEUED = """
     INSERT INTO plyr.media_jobs (kind, subject, run_at) VALUES ($1, $2, $3) ON CONFLICT (kind, subject) DO NOTHING
 """
-_TAKE = """
+# So many are looked at for one whose host is free: a host with a hundred thousand files must not make each look long.
+_LOOKED_AT: Final = 500
+_TAKE = f"""
     WITH due AS (
         SELECT j.kind, j.subject FROM plyr.media_jobs j
         LEFT JOIN LATERAL (
             SELECT r.pds FROM network.blob_references n JOIN network.repos r ON r.actor_id = n.actor_id
             WHERE n.cid = j.subject AND r.pds IS NOT NULL LIMIT 1
         ) host ON j.kind = 'blob'
-        WHERE j.run_at <= $1 AND (j.leased_until IS NULL OR j.leased_until <= $1)
+        WHERE (j.kind, j.subject) IN (
+                SELECT f.kind, f.subject FROM plyr.media_jobs f
+                WHERE f.run_at <= $1 AND (f.leased_until IS NULL OR f.leased_until <= $1)
+                ORDER BY f.run_at LIMIT {_LOOKED_AT})
+            AND (j.leased_until IS NULL OR j.leased_until <= $1)
             AND (host.pds IS NULL OR host.pds <> ALL($4::text[]))
         ORDER BY j.run_at, j.subject
         LIMIT 1

@@ -15,14 +15,14 @@ from starlette.types import Receive, Scope, Send
 from appview.media import blob_rows, jobs
 from appview.media.audio_endpoint import names_of
 from appview.media.facts import IMAGE_PRESETS, ImagePreset
-from appview.media.file_reply import CORS, PREFLIGHT, File, send_head
+from appview.media.file_reply import CORS, PREFLIGHT, File, bounds, send_head
 from appview.media.jobs import Job
 from appview.media.keys import BlobKey, VariantKey
 from appview.media.letting_go import PICTURE_TYPES
 from appview.media.media import Media
 from appview.media.picture_rows import PictureRow, load_picture
 from appview.media.plan import HOPELESS, Kept
-from appview.media.ranges import Whole
+from appview.media.ranges import Part, Whole
 from appview.media.settings import Mirroring
 from appview.media.sniffing import sniff_image
 from appview.media.storage import ObjectChanged, ObjectMissing, StorageError
@@ -80,11 +80,12 @@ class PictureEndpoint:
             await reply.send(request, send)
 
     async def _answer(self, request: Request, send: Send) -> None:
-        limit_headers = self._server.limit(request, None)
         preset = IMAGE_PRESETS.get(request.path_params["preset"])
         did, cid = names_of(request.path_params)
         mime_type = accepted_type(request.headers.get("accept", ""))
         row = None if preset is None else await self._load(did, cid, preset, mime_type)
+        # A page shows a hundred pictures: what is drawn already takes nothing from what its reader may ask.
+        limit_headers = {} if row is not None and row.variant is not None else self._server.limit(request, None)
         if row is None or preset is None:
             raise XrpcError(404, NOT_FOUND, "There is no such picture here", limit_headers)
         try:
@@ -99,14 +100,14 @@ class PictureEndpoint:
         cache = f"public, max-age={self._media.settings.cache_seconds}"
         file = File(len(content), mime_type, tag, cache, None)
         asked = file.asked(request)
-        status, headers = file.headers(asked if not isinstance(asked, Whole) else Whole())
-        headers |= {"Vary": "Accept, Authorization"}
-        is_whole = isinstance(asked, Whole)
-        if not is_whole or request.method == "HEAD":
+        status, headers = file.headers(asked)
+        headers["Vary"] = "Accept, Authorization"
+        if request.method == "HEAD" or not isinstance(asked, Whole | Part):
             await send_head(send, status, headers)
             return
+        start, end = bounds(asked, len(content))
         await send_head(send, status, headers, has_body=True)
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": content[start:end]})
 
     async def _load(self, did: str, cid: str, preset: ImagePreset, mime_type: str) -> PictureRow | None:
         if not did:

@@ -15,7 +15,7 @@ from appview.media.steps import Standing
 from appview.visibility import LABELS, SQL_LABEL_HOLDS, Reason, sql_not_taken_down
 from atprotocol.syntax.did import DID
 
-_TAKEDOWN_LABELS: Final = ", ".join(
+SQL_TAKEDOWN_LABELS: Final = ", ".join(
     f"'{value}'" for value, reason in LABELS.items() if reason is Reason.LABELLED_TAKEDOWN
 )
 _URI: Final = "'at://' || a.did || '/' || u.path"
@@ -23,7 +23,7 @@ _URI: Final = "'at://' || a.did || '/' || u.path"
 SQL_IS_HELD: Final = f"""
     NOT r.takendown AND r.upstream_status IS DISTINCT FROM 'takendown' AND {sql_not_taken_down("a.did", _URI)}
     AND NOT EXISTS (
-        SELECT FROM network.labels l WHERE l.uri IN (a.did, {_URI}) AND l.val IN ({_TAKEDOWN_LABELS}) AND l.uri_id = 0
+        SELECT FROM network.labels l WHERE l.uri IN (a.did, {_URI}) AND l.val IN ({SQL_TAKEDOWN_LABELS}) AND l.uri_id = 0
             AND (l.cid = '' OR l.cid = d.cid) AND {SQL_LABEL_HOLDS} OFFSET 0)
 """
 SQL_REFERENCES: Final = """

@@ -14,9 +14,10 @@ import asyncpg
 
 from appview.media import jobs
 from appview.media.keys import BlobKey, VariantKey
-from appview.media.references import SQL_IS_HELD, SQL_REFERENCES
+from appview.media.references import SQL_IS_HELD, SQL_REFERENCES, SQL_TAKEDOWN_LABELS
 from appview.media.settings import MediaSettings, Mirroring
 from appview.media.storage import Storage
+from appview.visibility import SQL_LABEL_HOLDS
 
 # A staged object that nobody wrote to for so long is left over.
 LEFTOVER_AGE = timedelta(days=1)
@@ -46,7 +47,7 @@ _WAITING = f"SELECT count(*) FROM plyr.blobs b WHERE NOT {_REFERENCED} AND coale
 _TAKEN_DOWN = f"""
     WITH subjects AS (
         SELECT subject FROM plyr.takedowns
-        UNION SELECT l.uri FROM network.labels l WHERE l.uri_id = 0 AND NOT l.negated
+        UNION SELECT l.uri FROM network.labels l WHERE l.uri_id = 0 AND l.val IN ({SQL_TAKEDOWN_LABELS}) AND {SQL_LABEL_HOLDS}
         UNION SELECT a.did FROM network.repos r JOIN network.actors a USING (actor_id)
             WHERE r.takendown OR r.upstream_status = 'takendown'
     ), suspected AS (

@@ -78,6 +78,8 @@ class MediaWorker:
         self._is_public_storage = is_public_storage
         self._at_step = at_step
         self._hosts: Counter[str] = Counter()
+        # Hosts that asked to be left alone, and until when.
+        self._resting: dict[str, datetime] = {}
         self.done: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -97,9 +99,11 @@ class MediaWorker:
 
     async def work_once(self) -> bool:
         """Take one job that is due and do it; False when there was none."""
-        busy = [host for host, count in self._hosts.items() if count >= PER_HOST]
+        now = self._clock()
+        self._resting = {host: until for host, until in self._resting.items() if until > now}
+        busy = [*self._resting, *(host for host, count in self._hosts.items() if count >= PER_HOST)]
         async with self._pool.acquire() as connection:
-            job = await jobs.take(connection, self._clock(), busy)
+            job = await jobs.take(connection, now, busy)
         if job is None:
             return False
         self._at_step("taken")
@@ -171,6 +175,9 @@ class MediaWorker:
         finally:
             self._hosts.subtract(hosts)
             self._hosts += Counter()
+        if isinstance(outcome, NotNow) and outcome.retry_after_seconds:
+            until = self._clock() + timedelta(seconds=outcome.retry_after_seconds)
+            self._resting.update(dict.fromkeys(hosts, until))
         if isinstance(outcome, NotNow) and job.attempts >= MAX_ATTEMPTS:
             outcome = NotKept("gone", f"no host answered in {job.attempts} tries: {outcome.reason}")
         async with self._writing(job) as connection:

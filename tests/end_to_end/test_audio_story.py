@@ -41,6 +41,15 @@ async def tracks(stage: AudioStage, artist: Account) -> dict[str, Published]:
 
 
 @pytest.fixture(scope="module")
+async def cover_url(stage: AudioStage, artist: Account) -> str:
+    """Give where the cover of a track is seen."""
+    image = await artist.upload_blob(picture("PNG", 1200, 900), "image/png")
+    track = await publish(stage, artist, "With a cover", "mp3", 330.0, image=image)
+    url: str = (await stage.mirroring.xrpc.answer("feed.getTrack", uri=track.uri))["imageUrl"]
+    return url
+
+
+@pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as browser:
         yield browser
@@ -174,22 +183,25 @@ async def test_the_address_itself_plays_when_it_is_opened_in_a_browser(
     await until(is_heard)
 
 
-async def test_a_cover_is_seen_in_its_size_in_both_forms(stage: AudioStage, artist: Account, page: Page) -> None:
-    image = await artist.upload_blob(picture("PNG", 1200, 900), "image/png")
-    track = await publish(stage, artist, "With a cover", "mp3", 330.0, image=image)
-    url = (await stage.mirroring.xrpc.answer("feed.getTrack", uri=track.uri))["imageUrl"]
-    assert url.startswith(f"{stage.mirroring.url.replace('127.0.0.1', 'localhost')}/img/cover/{artist.did}/")
+async def test_a_cover_is_answered_in_its_size_in_both_forms(
+    stage: AudioStage, artist: Account, cover_url: str
+) -> None:
+    assert cover_url.startswith(f"http://localhost:{stage.mirroring.port}/img/cover/{artist.did}/")
+    path = cover_url.removeprefix(f"http://localhost:{stage.mirroring.port}")
     for accept, name, media_type in (
         ("image/avif,image/webp,*/*;q=0.8", "WEBP", "image/webp"),
         ("image/png,*/*", "JPEG", "image/jpeg"),
     ):
         for plyr in (stage.mirroring, stage.streaming):
-            answer = await stage.heard(plyr, url.partition(str(stage.mirroring.port))[2], Accept=accept)
+            answer = await stage.heard(plyr, path, Accept=accept)
             assert (answer.status_code, answer.headers["Content-Type"]) == (200, media_type), answer.text[:200]
             assert answer.headers["Vary"].startswith("Accept")
             with Image.open(io.BytesIO(answer.content)) as seen:
                 assert (seen.format, seen.size) == (name, (1000, 750))
-    assert await page.evaluate("url => see(url)", url) == [1000, 750]
+
+
+async def test_a_cover_is_seen_on_a_page_of_another_origin(cover_url: str, page: Page) -> None:
+    assert await page.evaluate("url => see(url)", cover_url) == [1000, 750]
 
 
 async def test_edits_and_a_storm_of_likes_change_nothing_of_the_sound(stage: AudioStage, artist: Account) -> None:
@@ -254,8 +266,9 @@ async def test_a_deleted_track_is_heard_no_more(stage: AudioStage, artist: Accou
     await until(is_deleted)
     for path in (track.path, track.path + VARIANT):
         assert await stage.status_of(path) == 404
-    # Another record that names the bytes brings them back, without asking the host again.
+    # The host has deleted the bytes too; once a record names them anew, they are heard without asking it for them.
     requests = await stage.net.blob_requests(track.cid)
+    assert await artist.upload_blob(track.content, MEDIA_TYPES["mp3"]) == track.record["audioBlob"]
     again = await artist.create_record(TRACK, track.record)
     await stage.indexed(again)
     await stage.plays(track)

@@ -2,10 +2,11 @@
 
 from appview.lookup import did_of, path_of
 from appview.media.blob_rows import load_sound
+from appview.media.external import load_external
 from appview.service import Context
 from appview.status import audio_of, record_status
 from appview.views.index import record_status_view
-from appview.views.playback import audio_status
+from appview.views.playback import audio_status, external_status
 from appview.xrpc.call import Output
 from atprotocol.syntax.at_uri import parse_at_uri
 
@@ -23,6 +24,9 @@ async def get_record_status(context: Context) -> Output:
     status = await record_status(context.connection, context.asker, did, path)
     audio = None
     if status is not None and status.verdict in _WITH_AUDIO:
-        cid = await audio_of(context.connection, did, path)
-        audio = None if cid is None else audio_status(await load_sound(context.connection, cid))
+        cid, url = await audio_of(context.connection, did, path)
+        if cid is not None:
+            audio = audio_status(await load_sound(context.connection, cid))
+        elif url is not None and (found := await load_external(context.connection, url)) is not None:
+            audio = external_status(found)
     return record_status_view(text, status, audio)

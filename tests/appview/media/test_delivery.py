@@ -197,6 +197,8 @@ async def test_audio_at_a_url_is_looked_at_and_marked_unverified(
     await bucket.work()
     answer = await bucket.playback(track)
     assert (answer["access"], answer["audio"]["state"]) == (access, state)
+    status = await bucket.xrpc.answer("index.getRecordStatus", uri=track.uri)
+    assert status["audio"] == answer["audio"]
     if access == "granted":
         [source] = answer["sources"]
         assert source == {

@@ -198,6 +198,25 @@ async def test_passing_trouble_is_tried_again_with_longer_waits(
     assert (await stage.state(CID), await stage.jobs()) == ("ready", [])
 
 
+async def test_a_host_that_asks_to_be_left_alone_is_asked_for_nothing_until_then(stage: MediaStage) -> None:
+    artist = await stage.account()
+    contents = [sample("wav", seconds=0.3, hertz=100.0 + number) for number in range(4)]
+    for content in contents:
+        await stage.track(artist, content, is_served=False)
+        stage.host.put(content, status=429, headers={"Retry-After": "50"})
+    await stage.want(*map(cid_text, contents))
+    await stage.work()
+    assert stage.host.asked.total() == 1
+    for content in contents:
+        stage.host.put(content)
+    stage.clock.move(49)
+    await stage.work()
+    assert stage.host.asked.total() == 1
+    stage.clock.move(2)
+    await stage.work()
+    assert {await stage.state(cid_text(content)) for content in contents} == {"ready"}
+
+
 async def test_a_host_that_never_answers_is_given_up(stage: MediaStage) -> None:
     track = await stage.track(await stage.account(), MUSIC, is_served=False)
     stage.host.put(MUSIC, status=500)

@@ -67,6 +67,17 @@ async def test_a_picture_comes_in_every_size_as_webp_or_jpeg(
             assert (head.content, head.headers["content-length"]) == (b"", str(len(response.content)))
 
 
+async def test_a_part_of_a_picture_is_a_part_of_it(stage: MediaStage) -> None:
+    artist = await stage.account()
+    track = await stage.seeds.track(artist, image=stage.blob(picture("png", 300, 300), "image/png"))
+    path = f"/img/card/{artist.did}/{track.record['image']['ref']['$link']}"
+    whole = (await stage.http.get(path)).content
+    part = await stage.http.get(path, headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole[10:20])
+    beyond = await stage.http.get(path, headers={"Range": f"bytes={len(whole)}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(whole)}")
+
+
 async def test_views_say_where_pictures_are(stage: MediaStage) -> None:
     artist = await stage.account()
     face, sleeve, cover = (stage.blob(picture("png", 300, 300 + number), "image/png") for number in range(3))

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from appview.media.folder_reader import FolderReader, close_file, open_file
 from appview.media.local_file import ArrivingFile
-from appview.media.mirror import HEAD_BYTES
-from appview.media.sniffing import sniff_audio
+from appview.media.sniffing import HEAD_BYTES, sniff_audio
 from appview.media.storage import NothingToRead, Reader, StorageFull, StorageUnavailable
 from atprotocol.errors import BlobMismatch, NetworkError, ProtocolError
 from atprotocol.net.blobs import BlobHash, get_blob

@@ -15,9 +15,8 @@ import asyncpg
 from appview.media import jobs
 from appview.media.jobs import Job
 from appview.media.known import External
-from appview.media.mirror import HEAD_BYTES
 from appview.media.settings import MediaSettings
-from appview.media.sniffing import sniff_audio
+from appview.media.sniffing import HEAD_BYTES, sniff_audio
 from atprotocol.errors import ForbiddenAddress, HostNotFound, NetworkError
 from atprotocol.net.http import BoundedClient
 from atprotocol.syntax.uri import is_at_origin

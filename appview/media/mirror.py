@@ -14,7 +14,7 @@ from typing import TypeAlias
 from appview.media.facts import AudioFacts
 from appview.media.keys import BlobKey
 from appview.media.references import Source
-from appview.media.sniffing import sniff_audio, sniff_image
+from appview.media.sniffing import HEAD_BYTES, sniff_audio, sniff_image
 from appview.media.storage import Staged, Storage, Stored
 from appview.media.workshop import MediaRejected, Workshop
 from atprotocol.errors import BlobMismatch, BlobNotFound, NetworkError, RepoGone, ResponseTooLarge
@@ -22,8 +22,6 @@ from atprotocol.net.blobs import BlobHash, get_blob
 from atprotocol.net.host_limiter import HostLimiter
 from atprotocol.net.http import BoundedClient
 
-# As much of the beginning as tells the container.
-HEAD_BYTES = 4096
 # So many files are fetched from one host at a time.
 PER_HOST = 2
 

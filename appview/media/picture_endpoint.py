@@ -24,7 +24,7 @@ from appview.media.picture_rows import PictureRow, load_picture
 from appview.media.plan import HOPELESS, Kept
 from appview.media.ranges import Part, Whole
 from appview.media.settings import Mirroring
-from appview.media.sniffing import sniff_image
+from appview.media.sniffing import HEAD_BYTES, sniff_image
 from appview.media.storage import ObjectChanged, ObjectMissing, StorageError
 from appview.media.streams import Streams
 from appview.media.workshop import MediaRejected, WorkshopFailed
@@ -212,7 +212,7 @@ class PictureEndpoint:
             original = await response.read()
             blob_hash.update(original)
             blob_hash.verify()
-        if sniff_image(original[:4096]) is None:
+        if sniff_image(original[:HEAD_BYTES]) is None:
             raise _unavailable("not-image")
         async with self._media.renderer.scratch() as folder:
             path = folder / "original"

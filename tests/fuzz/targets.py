@@ -17,6 +17,7 @@ from fuzz.choices import Choices
 from fuzz.commits import bend_commit, check_commit, honest_frames
 from fuzz.identities import document_seeds, fuzz_document, fuzz_handle
 from fuzz.label_messages import LABEL_SEEDS, fuzz_labels
+from fuzz.media_bytes import FILE_SEEDS, HEADER_SEEDS, fuzz_file, fuzz_headers
 from fuzz.records import RECORDS, Records
 from fuzz.trees import bend_tree
 from fuzz.words import said
@@ -251,5 +252,7 @@ def make_targets() -> dict[str, Target]:
         Target("handles", 10, fuzz_handle, _decisions(16)),
         Target("syntax", 10, fuzz_syntax, tuple(bytes((n,)) + text.encode() for n, text in enumerate(_TEXTS))),
         Target("records", 5, Records(), _decisions(24)),
+        Target("media_headers", 5, fuzz_headers, HEADER_SEEDS),
+        Target("media_files", 5, fuzz_file, FILE_SEEDS, 4096),
     ]
     return {target.name: target for target in made}

@@ -10,6 +10,8 @@ from appview.media.sniffing import HEAD_BYTES, sniff_audio, sniff_image
 
 _SIZES = (0, 1, 2, 1000, 2**40)
 HEADER_SEEDS = (
+    b"\3bytes=2000-",
+    b"\0staging/00000000-0000-0000-0000-000000000000",
     b"\3bytes=0-1\n\n\n",
     b'\2bytes=-5\n"tag"\n\n',
     b'\3bytes=5-\n\n"x", "tag"\n*',

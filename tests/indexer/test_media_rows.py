@@ -7,6 +7,8 @@ import world
 from harness import OTHER, TRACK, Harness, Limits, harness, playlist, publish, synchronized, track
 
 from indexer.media_rows import MediaWishes
+from indexer.record_rows import purge
+from indexer.reindex import reindex
 
 ORIGIN = "https://audio.example.com"
 WISHES = MediaWishes(mirrors=True, origins=frozenset({ORIGIN}))
@@ -112,3 +114,19 @@ async def test_a_url_is_looked_at_only_at_an_allowed_origin_and_without_a_blob(i
 async def test_a_rejected_record_asks_for_nothing(indexer: Harness) -> None:
     await synchronized(indexer, ("create", TRACK, track(artist=None, audioBlob=AUDIO)))
     assert (await _jobs(indexer), await _references(indexer)) == ([], [])
+
+
+async def test_an_account_that_is_purged_leaves_no_reference(indexer: Harness) -> None:
+    account = await synchronized(indexer, ("create", TRACK, track(audioBlob=AUDIO, image=COVER)))
+    assert len(await _references(indexer)) == 2
+    async with indexer.pool.acquire() as connection, connection.transaction():
+        await purge(connection, (await indexer.repo(account))["actor_id"])
+    assert await _references(indexer) == []
+
+
+async def test_a_reindex_gives_the_references_that_the_stream_had_built(indexer: Harness) -> None:
+    await synchronized(indexer, ("create", TRACK, track(audioBlob=AUDIO, image=COVER)))
+    before = await _references(indexer)
+    await indexer.pool.execute("DELETE FROM network.blob_references")
+    await reindex(indexer.pool, indexer.reader, None, lambda *_: None)
+    assert await _references(indexer) == before

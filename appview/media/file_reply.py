@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from appview.media.ranges import Asked, NotModified, Part, PreconditionFailed, Unsatisfiable, Whole, asked_for
 from appview.media.storage import Reader, StorageUnavailable
@@ -24,6 +24,8 @@ LARGEST_PIECE_BYTES: Final = 262_144
 # Whoever takes nothing for so long is let go; a player asks again where it was.
 STALL_SECONDS: Final = 120.0
 _AT_ONCE_SECONDS: Final = 0.002
+# Sends no byte, and waits until what was sent before has been taken.
+_NOTHING: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": True}
 
 CORS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Origin": "*",
@@ -130,31 +132,55 @@ async def send_head(send: Send, status: int, headers: Mapping[str, str], *, has_
 
 async def send_body(reader: Reader, receive: Receive, send: Send) -> None:
     """Send what a reader gives until its end, or until the client is gone; a source that fails leaves the body short."""
-    sending = asyncio.ensure_future(_pump(reader, send))
+    offer = _Offer()
+    sending = asyncio.ensure_future(_pump(reader, send, offer))
     leaving = asyncio.ensure_future(_left(receive))
     try:
-        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await _ended(sending, leaving, offer)
     finally:
         leaving.cancel()
         sending.cancel()
         ended = await asyncio.gather(sending, leaving, return_exceptions=True)
     error = ended[0]
-    if isinstance(error, StorageUnavailable | TimeoutError):
-        logger.warning("media.broken_off error=%s", error or "the listener took nothing")
+    if isinstance(error, StorageUnavailable):
+        logger.warning("media.broken_off error=%s", error)
     elif isinstance(error, Exception):
         raise error
 
 
-async def _pump(reader: Reader, send: Send) -> None:
-    loop = asyncio.get_running_loop()
+class _Offer:
+    """Since when a listener has not taken what it was given; None while it has. One look in two minutes tells who stalls."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.seconds = asyncio.get_running_loop().time
+
+    @property
+    def seconds_left(self) -> float:
+        """Return how long it may still take, or may at least."""
+        return STALL_SECONDS if self.since is None else self.since + STALL_SECONDS - self.seconds()
+
+
+async def _ended(sending: "asyncio.Future[None]", leaving: "asyncio.Future[None]", offer: _Offer) -> None:
+    """Wait until all is sent, the listener is gone, or it takes nothing."""
+    while (left := offer.seconds_left) > 0:
+        if (await asyncio.wait({sending, leaving}, timeout=left, return_when=asyncio.FIRST_COMPLETED))[0]:
+            return
+    logger.warning("media.broken_off error=the listener took nothing")
+
+
+async def _pump(reader: Reader, send: Send, offer: _Offer) -> None:
     limit = PIECE_BYTES
     while piece := await reader.read(limit):
-        began = loop.time()
-        async with asyncio.timeout(STALL_SECONDS):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        began = offer.since = offer.seconds()
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        # One piece for each listener: this one is on its way, and only there. The next is read when it was taken.
+        del piece
         # Others have their turn, also where this listener takes everything at once.
         await asyncio.sleep(0)
-        is_quick = loop.time() - began < _AT_ONCE_SECONDS
+        await send(_NOTHING)
+        is_quick = offer.seconds() - began < _AT_ONCE_SECONDS
+        offer.since = None
         limit = min(limit * 2, LARGEST_PIECE_BYTES) if is_quick else PIECE_BYTES
     await send({"type": "http.response.body", "body": b""})
 

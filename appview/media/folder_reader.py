@@ -13,6 +13,8 @@ from appview.media.local_file import disk_error
 from appview.media.storage import StorageUnavailable, check_limit
 
 _MAX_PIECE_BYTES = 256 * 1024
+# What is read at once is copied from here before anybody else reads: one for all readers of a process.
+_SCRATCH = memoryview(bytearray(_MAX_PIECE_BYTES))
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 # What file systems that cannot answer at once say to the flag: some network and overlay file systems.
 _NO_NOWAIT = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
@@ -49,7 +51,6 @@ class FolderReader:
         self._name = name
         self._offset = start
         self._end = end
-        self._buffer = bytearray()
         self._is_cache_asked = _NOWAIT is not None
 
     async def read(self, limit_bytes: int) -> bytes:
@@ -71,9 +72,7 @@ class FolderReader:
         """Return what the page cache has of the next bytes, be it nothing."""
         if _NOWAIT is None or not self._is_cache_asked:
             return b""
-        if len(self._buffer) < wanted:
-            self._buffer = bytearray(wanted)
-        view = memoryview(self._buffer)[:wanted]
+        view = _SCRATCH[:wanted]
         try:
             # Nothing is no end: some kernels say it of what is not cached (preadv2(2), BUGS). The thread decides.
             count = os.preadv(self._descriptor, [view], self._offset, _NOWAIT)

@@ -8,7 +8,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -57,7 +57,6 @@ class AudioStage:
     hub: Relay
     mirroring: RunningPlyr
     streaming: RunningPlyr
-    published: dict[str, Published] = field(default_factory=dict)
 
     async def publish(
         self, account: Account, title: str, content: bytes, mime_type: str, file_type: str, **more: Any
@@ -134,7 +133,7 @@ async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
 
 def decoded(content: bytes) -> tuple[str, float]:
     """Return the codec of a file, and how many seconds of it can really be decoded."""
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         (stream,) = container.streams.audio
         samples = sum(frame.samples for frame in container.decode(stream))
         return stream.codec_context.name, samples / stream.codec_context.sample_rate

@@ -27,12 +27,10 @@ GUARD_SECONDS = 60
 class RunningPlyr:
     """One installation of plyr on one database; its process may be killed and started again."""
 
-    def __init__(
-        self, net: Network, hub: Relay, database_url: str, media_folder: Path, variables: Mapping[str, str]
-    ) -> None:
+    def __init__(self, net: Network, hub: Relay, database_url: str, folder: Path, variables: Mapping[str, str]) -> None:
         """Name what it follows and where it keeps its data; `variables` are further ones of its environment."""
         self.hub = hub
-        self.media_folder = media_folder
+        self.media_folder = folder / "media"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
@@ -46,7 +44,9 @@ class RunningPlyr:
                 f"{host}:{port}" for host, port in sorted(net.allowed | {("localhost", hub.port)})
             ),
             "PLYR_PORT": str(self.port),
-            "PLYR_MEDIA_DIR": str(media_folder),
+            "PLYR_MEDIA_DIR": str(self.media_folder),
+            # What a killed process leaves behind goes with the folder.
+            "TMPDIR": str(folder),
             **variables,
         }
         self._process: asyncio.subprocess.Process | None = None
@@ -122,8 +122,8 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def plyr_up(net: Network, hub: Relay, database_url: str, **variables: str) -> AsyncIterator[RunningPlyr]:
-    """Run `plyr up` for the length of a block, with further variables in its environment and a folder for media of its own."""
-    with tempfile.TemporaryDirectory(prefix="plyr-media-") as folder:
+    """Run `plyr up` for the length of a block, with further variables in its environment and a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="plyr-up-") as folder:
         plyr = RunningPlyr(net, hub, database_url, Path(folder), variables)
         try:
             await plyr.start()

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import itertools
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from appview.media.folder_reader import FolderReader, close_file, open_file
 from appview.media.local_file import ArrivingFile
+from appview.media.scratch import make_scratch_folder
 from appview.media.sniffing import HEAD_BYTES, sniff_audio
 from appview.media.storage import NothingToRead, Reader, StorageFull, StorageUnavailable
 from atprotocol.errors import BlobMismatch, NetworkError, ProtocolError
@@ -170,7 +170,7 @@ class Arrivals:
 
     async def __aenter__(self) -> "Arrivals":
         """Make the folder."""
-        self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="plyr-arrivals-", dir=self._parent))
+        self._folder = await asyncio.to_thread(make_scratch_folder, self._parent)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ no variant is written beside it, and it is not tried again.
 
 import asyncio
 import hashlib
-import tempfile
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from pathlib import Path
 from appview.media.facts import AudioProfile, ImagePreset, Rendering
 from appview.media.keys import BlobKey, VariantKey
 from appview.media.plan import Kept
+from appview.media.scratch import make_scratch_folder
 from appview.media.storage import Storage, Stored
 from appview.media.workshop import Workshop
 from atprotocol.cid import RAW_PREFIX, cid_from_bytes
@@ -69,11 +70,11 @@ class Renderer:
     @asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
         """Give a folder that is gone after the block."""
-        folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="plyr-media-", dir=self._folder)
+        folder = await asyncio.to_thread(make_scratch_folder, self._folder)
         try:
-            yield Path(folder.name)
+            yield folder
         finally:
-            await asyncio.to_thread(folder.cleanup)
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
     @asynccontextmanager
     async def _copied(self, kept: Kept) -> AsyncIterator[Path]:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
+from appview.media.facts import IMAGE_PRESETS
 from appview.openapi import STATUSES
 from appview.settings import AppviewSettings
 from appview.views.style import STYLE
@@ -63,6 +64,7 @@ def docs_page(
 <body>
 <h1>How to ask</h1>
 {_introduction(settings, address)}
+{_files(settings, address)}
 <h2>Methods</h2>
 <ul>{index}</ul>
 {sections}
@@ -73,6 +75,19 @@ def docs_page(
 </body>
 </html>
 """
+
+
+def _files(settings: AppviewSettings, address: str) -> str:
+    playback = settings.nsid("feed.getPlayback")
+    sizes = " · ".join(
+        f"<code>{escape(each.name)}</code> {each.width}×{each.height}" for each in IMAGE_PRESETS.values()
+    )
+    return f"""<h2>Audio and pictures</h2>
+<p>Views name them by URL; they are no methods and need no key. Any page may play them, read them and draw them.</p>
+<pre>GET {escape(address)}/audio/DID/CID
+GET {escape(address)}/img/PRESET/DID/CID</pre>
+<p>Audio of any host is given with ranges and a strong <code>ETag</code>, the CID; follow redirects. <code>?variant=NAME</code> gives a variant that
+<a href="#feed.getPlayback"><code>{escape(playback)}</code></a> lists. Pictures are WebP for whoever accepts that by name, and JPEG: {sizes}.</p>"""
 
 
 def _introduction(settings: AppviewSettings, address: str) -> str:

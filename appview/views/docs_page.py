@@ -84,8 +84,7 @@ def _files(settings: AppviewSettings, address: str) -> str:
     )
     return f"""<h2>Audio and pictures</h2>
 <p>Views name them by URL; they are no methods and need no key. Any page may play them, read them and draw them.</p>
-<pre>GET {escape(address)}/audio/DID/CID
-GET {escape(address)}/img/PRESET/DID/CID</pre>
+<ul><li><code>GET {escape(address)}/audio/DID/CID</code></li><li><code>GET {escape(address)}/img/PRESET/DID/CID</code></li></ul>
 <p>Audio of any host is given with ranges and a strong <code>ETag</code>, the CID; follow redirects. <code>?variant=NAME</code> gives a variant that
 <a href="#feed.getPlayback"><code>{escape(playback)}</code></a> lists. Pictures are WebP for whoever accepts that by name, and JPEG: {sizes}.</p>"""
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import platform
 
-from bench import backfill, indexing, large, operations, parts, search, secured, serving
+from bench import audio, backfill, indexing, large, listening, operations, parts, search, secured, serving
 
 BENCHMARKS = {
     "catch-up": indexing.catch_up,
@@ -19,6 +19,8 @@ BENCHMARKS = {
     "restart": operations.restart,
     "visible": operations.visible,
     "soak": operations.soak,
+    "listeners": listening.listening,
+    "audio": audio.audio,
 }
 
 

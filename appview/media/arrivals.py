@@ -19,7 +19,7 @@ from appview.media.folder_reader import FolderReader, close_file, open_file
 from appview.media.local_file import ArrivingFile
 from appview.media.scratch import make_scratch_folder
 from appview.media.sniffing import HEAD_BYTES, sniff_audio
-from appview.media.storage import NothingToRead, Reader, StorageFull, StorageUnavailable
+from appview.media.storage import NothingToRead, Piece, Reader, StorageFull, StorageUnavailable
 from atprotocol.errors import BlobMismatch, NetworkError, ProtocolError
 from atprotocol.net.blobs import BlobHash, get_blob
 from atprotocol.net.http import BoundedClient, StreamedResponse
@@ -135,7 +135,7 @@ class _ArrivingReader:
         self._offset = start
         self._end = end
 
-    async def read(self, limit_bytes: int) -> bytes:
+    async def read(self, limit_bytes: int) -> Piece:
         if self._offset == self._end:
             return b""
         ready = await self._arrival.ready_to(self._offset, min(limit_bytes, self._end - self._offset))

@@ -132,55 +132,49 @@ async def send_head(send: Send, status: int, headers: Mapping[str, str], *, has_
 
 async def send_body(reader: Reader, receive: Receive, send: Send) -> None:
     """Send what a reader gives until its end, or until the client is gone; a source that fails leaves the body short."""
-    offer = _Offer()
-    sending = asyncio.ensure_future(_pump(reader, send, offer))
+    seconds = asyncio.get_running_loop().time
+    is_sending = True
     leaving = asyncio.ensure_future(_left(receive))
     try:
-        await _ended(sending, leaving, offer)
+        async with asyncio.timeout(None) as patience:
+
+            def leave(_: object) -> None:
+                if is_sending and not patience.expired():
+                    patience.reschedule(seconds())
+
+            leaving.add_done_callback(leave)
+            try:
+                await _pump(reader, send, leaving, patience)
+            finally:
+                is_sending = False
+    except StorageUnavailable as error:
+        logger.warning("media.broken_off error=%s", error)
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        if not leaving.done():
+            logger.warning("media.broken_off error=the listener took nothing")
     finally:
         leaving.cancel()
-        sending.cancel()
-        ended = await asyncio.gather(sending, leaving, return_exceptions=True)
-    error = ended[0]
-    if isinstance(error, StorageUnavailable):
-        logger.warning("media.broken_off error=%s", error)
-    elif isinstance(error, Exception):
-        raise error
 
 
-class _Offer:
-    """Since when a listener has not taken what it was given; None while it has. One look in two minutes tells who stalls."""
-
-    def __init__(self) -> None:
-        self.since: float | None = None
-        self.seconds = asyncio.get_running_loop().time
-
-    @property
-    def seconds_left(self) -> float:
-        """Return how long it may still take, or may at least."""
-        return STALL_SECONDS if self.since is None else self.since + STALL_SECONDS - self.seconds()
-
-
-async def _ended(sending: "asyncio.Future[None]", leaving: "asyncio.Future[None]", offer: _Offer) -> None:
-    """Wait until all is sent, the listener is gone, or it takes nothing."""
-    while (left := offer.seconds_left) > 0:
-        if (await asyncio.wait({sending, leaving}, timeout=left, return_when=asyncio.FIRST_COMPLETED))[0]:
-            return
-    logger.warning("media.broken_off error=the listener took nothing")
-
-
-async def _pump(reader: Reader, send: Send, offer: _Offer) -> None:
+async def _pump(reader: Reader, send: Send, leaving: "asyncio.Future[None]", patience: asyncio.Timeout) -> None:
+    seconds = asyncio.get_running_loop().time
     limit = PIECE_BYTES
     while piece := await reader.read(limit):
-        began = offer.since = offer.seconds()
+        began = seconds()
+        patience.reschedule(began + STALL_SECONDS)
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         # One piece for each listener: this one is on its way, and only there. The next is read when it was taken.
         del piece
         # Others have their turn, also where this listener takes everything at once.
         await asyncio.sleep(0)
         await send(_NOTHING)
-        is_quick = offer.seconds() - began < _AT_ONCE_SECONDS
-        offer.since = None
+        is_quick = seconds() - began < _AT_ONCE_SECONDS
+        patience.reschedule(None)
+        # Whoever left in the meantime is told by nothing else from here on.
+        if leaving.done():
+            return
         limit = min(limit * 2, LARGEST_PIECE_BYTES) if is_quick else PIECE_BYTES
     await send({"type": "http.response.body", "body": b""})
 

@@ -10,11 +10,9 @@ import os
 from pathlib import Path
 
 from appview.media.local_file import disk_error
-from appview.media.storage import StorageUnavailable, check_limit
+from appview.media.storage import Piece, StorageUnavailable, check_limit
 
 _MAX_PIECE_BYTES = 256 * 1024
-# What is read at once is copied from here before anybody else reads: one for all readers of a process.
-_SCRATCH = memoryview(bytearray(_MAX_PIECE_BYTES))
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 # What file systems that cannot answer at once say to the flag: some network and overlay file systems.
 _NO_NOWAIT = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS))
@@ -53,14 +51,14 @@ class FolderReader:
         self._end = end
         self._is_cache_asked = _NOWAIT is not None
 
-    async def read(self, limit_bytes: int) -> bytes:
+    async def read(self, limit_bytes: int) -> Piece:
         """Return the next bytes; see `Reader.read`."""
         check_limit(limit_bytes)
         wanted = min(limit_bytes, self._end - self._offset, _MAX_PIECE_BYTES)
         if wanted == 0:
             return b""
         try:
-            piece = self._read_cached(wanted) or await self._read_in_thread(wanted)
+            piece: Piece = self._read_cached(wanted) or await self._read_in_thread(wanted)
         except OSError as error:
             raise disk_error("read", self._name, error) from error
         if not piece:
@@ -68,22 +66,24 @@ class FolderReader:
         self._offset += len(piece)
         return piece
 
-    def _read_cached(self, wanted: int) -> bytes:
+    def _read_cached(self, wanted: int) -> bytearray:
         """Return what the page cache has of the next bytes, be it nothing."""
-        if _NOWAIT is None or not self._is_cache_asked:
-            return b""
-        view = _SCRATCH[:wanted]
+        # The piece itself, which is given away: a buffer of our own would cost another copy.
+        piece = bytearray(wanted) if self._is_cache_asked else bytearray()
+        if _NOWAIT is None or not piece:
+            return piece
         try:
             # Nothing is no end: some kernels say it of what is not cached (preadv2(2), BUGS). The thread decides.
-            count = os.preadv(self._descriptor, [view], self._offset, _NOWAIT)
+            count = os.preadv(self._descriptor, [piece], self._offset, _NOWAIT)
         except BlockingIOError:
-            return b""
+            return bytearray()
         except OSError as error:
             if error.errno not in _NO_NOWAIT:
                 raise
             self._is_cache_asked = False
-            return b""
-        return bytes(view[:count])
+            return bytearray()
+        del piece[count:]
+        return piece
 
     async def _read_in_thread(self, wanted: int) -> bytes:
         self.working = asyncio.ensure_future(asyncio.to_thread(os.pread, self._descriptor, wanted, self._offset))

@@ -8,6 +8,7 @@ Source of the form of a blob's CID (CIDv1, codec raw, SHA-256): https://atproto.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 from uuid import UUID
 
@@ -85,6 +86,7 @@ def parse_key(path: str) -> Key | None:
     return None
 
 
+@lru_cache(maxsize=1024)
 def _check_cid(text: str) -> None:
     try:
         cid = parse_cid(text)

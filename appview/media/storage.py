@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from appview.media.keys import BlobKey, Key, StagingKey, VariantKey
 
@@ -72,10 +72,14 @@ class Staged(Protocol):
         """
 
 
+# Belongs to whoever was given it.
+Piece: TypeAlias = bytes | bytearray
+
+
 class Reader(Protocol):
     """A range of one version of an object, from its beginning to its end."""
 
-    async def read(self, limit_bytes: int) -> bytes:
+    async def read(self, limit_bytes: int) -> Piece:
         """Return the next bytes, at most so many (at least 1); none exactly at the end of the range.
 
         Raises StorageUnavailable when the source fails or ends early.

@@ -83,7 +83,7 @@ class Verifier:
         try:
             async with self._storage.read(_key(kept), 0, kept.size_bytes, kept.etag) as reader:
                 while piece := await reader.read(_PIECE_BYTES):
-                    blob_hash.update(piece)
+                    blob_hash.update(bytes(piece))
             blob_hash.verify()
         except ObjectMissing:
             return "the object is missing"

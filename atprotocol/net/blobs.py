@@ -41,7 +41,13 @@ class BlobHash:
 
 @asynccontextmanager
 async def get_blob(
-    client: BoundedClient, pds: str, did: DID, cid: str, *, max_bytes: int, timeout_seconds: float = BLOB_TIMEOUT_SECONDS
+    client: BoundedClient,
+    pds: str,
+    did: DID,
+    cid: str,
+    *,
+    max_bytes: int,
+    timeout_seconds: float = BLOB_TIMEOUT_SECONDS,
 ) -> AsyncIterator[StreamedResponse]:
     """Open the answer of an account's host to getBlob; its `chunks` are unverified, and are read within the block.
 

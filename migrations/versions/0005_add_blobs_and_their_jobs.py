@@ -66,9 +66,7 @@ def upgrade() -> None:
         schema="plyr",
         comment="What is known of the bytes of audio and pictures, and whether we keep them",
     )
-    op.create_index(
-        "blobs_state_idx", "blobs", ["state"], schema="plyr", postgresql_where=sa.text("state <> 'ready'")
-    )
+    op.create_index("blobs_state_idx", "blobs", ["state"], schema="plyr", postgresql_where=sa.text("state <> 'ready'"))
     op.create_table(
         "blob_variants",
         sa.Column("cid", _BYTES, nullable=False, comment="of the original"),

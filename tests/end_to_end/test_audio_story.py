@@ -325,7 +325,13 @@ async def test_a_deactivated_account_is_not_heard_until_it_is_back(stage: AudioS
 
     await until(is_silent)
     assert await stage.status_of(track.path + VARIANT) == 404
-    assert await stage.mirroring.xrpc.error("feed.getPlayback", uri=track.uri) == (400, "TrackNotFound")
+
+    async def is_not_found() -> bool:
+        # An answer is kept for a moment.
+        answer = await stage.mirroring.xrpc.get("feed.getPlayback", {"uri": track.uri})
+        return answer.status_code == 400 and answer.json()["error"] == "TrackNotFound"
+
+    await until(is_not_found)
     assert len(stage.kept_files(track)) == 2
     await account.activate()
     await until(lambda: is_answered(stage, track.path))

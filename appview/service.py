@@ -156,15 +156,23 @@ class Service:
         """
         if self.pool is None:
             raise Unavailable("The service is starting")
+        async with self.answering(), AsyncExitStack() as stack:
+            borrowed = self.pool.acquire(timeout=self.settings.acquire_timeout_seconds)
+            try:
+                connection = await stack.enter_async_context(borrowed)
+            except asyncpg.PostgresError as error:
+                # Whatever keeps us from connecting: not a word about it belongs to clients.
+                raise Unavailable(_NO_ANSWER) from error
+            yield connection
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[None]:
+        """Tell clients of a database that goes away within the block, which has connections of its own.
+
+        Raises Unavailable.
+        """
         try:
-            async with AsyncExitStack() as stack:
-                borrowed = self.pool.acquire(timeout=self.settings.acquire_timeout_seconds)
-                try:
-                    connection = await stack.enter_async_context(borrowed)
-                except asyncpg.PostgresError as error:
-                    # Whatever keeps us from connecting: not a word about it belongs to clients.
-                    raise Unavailable(_NO_ANSWER) from error
-                yield connection
+            yield
         except _AWAY as error:
             raise Unavailable(_NO_ANSWER) from error
 

@@ -1,4 +1,8 @@
-"""nginx with one worker and sendfile, on a port of this machine, giving the files of one folder: what audio is compared with."""
+"""nginx with one worker and sendfile, on a port of this machine, giving the files of one folder: what audio is compared with.
+
+Whatever is installed is taken (Debian's package nginx-light will do), with a configuration of our own; nothing is written outside a
+temporary folder, and the benchmark ends with a sentence and exit code 1 where there is no nginx.
+"""
 
 import os
 import shutil

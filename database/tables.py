@@ -165,6 +165,7 @@ tracks = Table(
 Index("tracks_latest_idx", tracks.c.sort_at.desc(), tracks.c.uri.desc(), postgresql_where=text("visibility = 'public'"))
 Index("tracks_hot_idx", tracks.c.hot_score.desc(), tracks.c.uri.desc(), postgresql_where=text("visibility = 'public'"))
 Index("tracks_actor_idx", tracks.c.actor_id, tracks.c.sort_at.desc(), tracks.c.uri.desc())
+Index("tracks_gated_idx", tracks.c.audio_cid, postgresql_where=text("support_gate IS NOT NULL"))
 Index("tracks_tags_idx", tracks.c.tags, postgresql_using="gin")
 
 track_features = Table(

@@ -91,7 +91,15 @@ async def opened_media(settings: Settings) -> AsyncIterator[Media]:
         BoundedClient(
             Policy(settings.allowed_hosts), user_agent=agent, slow_window_seconds=_SLOW_WINDOW_SECONDS
         ) as client,
-        assembled(chosen, storage, client, can_sign=settings.media.bucket is not None, seconds=time.monotonic) as media,
+        opened_purge(chosen) as purge,
+        assembled(
+            chosen,
+            storage,
+            client,
+            can_sign=settings.media.bucket is not None,
+            seconds=time.monotonic,
+            purge=purge,
+        ) as media,
     ):
         yield media
 
@@ -115,8 +123,7 @@ async def opened_worker(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(opened_pool(url, APPVIEW, CONNECTIONS, pool_settings))
         media = await stack.enter_async_context(opened_media(settings))
-        purge = await stack.enter_async_context(opened_purge(media.settings))
-        worker = media_worker(pool, media, now_in_utc, random.random, purge=purge)
+        worker = media_worker(pool, media, now_in_utc, random.random)
         yield worker, Sweeper(pool, media.storage, media.settings), pool, media
 
 

@@ -23,6 +23,8 @@ class Behaviour:
     content: bytes
     status: int = 200
     error: str = ""
+    # As it stands within the quotes of a JSON text.
+    message: str = "no"
     mime_type: str = "application/octet-stream"
     # Claimed in Content-Length; None is the truth, -1 sends no length but chunks.
     claimed_length: int | None = None
@@ -51,7 +53,7 @@ class BlobHost:
         return f"http://localhost:{self.port}"
 
     def put(self, content: bytes, cid: str | None = None, **behaviour: object) -> str:
-        """Serve a blob and return its CID; another `cid` makes a liar."""
+        """Serve a blob and return its CID; another `cid` makes a liar, and `did/cid` one for a single account."""
         cid = cid or cid_text(content)
         self.blobs[cid] = Behaviour(content, **behaviour)  # type: ignore[arg-type]
         return cid
@@ -79,14 +81,17 @@ class BlobHost:
             name = target.path.removeprefix("/files/")
             found = self.files.get(name)
         else:
-            name = parse_qs(target.query).get("cid", [""])[0]
-            found = self.blobs.get(name)
+            asked = parse_qs(target.query)
+            name = asked.get("cid", [""])[0]
+            found = self.blobs.get(f"{asked.get('did', [''])[0]}/{name}") or self.blobs.get(name)
         self.asked[name] += 1
         if found is None:
             found = Behaviour(b'{"error":"InvalidRequest","message":"Blob not found"}', status=400)
         elif found.status >= 400:
             found = Behaviour(
-                f'{{"error":"{found.error}","message":"no"}}'.encode(), status=found.status, headers=found.headers
+                f'{{"error":"{found.error}","message":"{found.message}"}}'.encode(),
+                status=found.status,
+                headers=found.headers,
             )
         await self._send(found, writer, request)
 

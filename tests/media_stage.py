@@ -142,7 +142,14 @@ async def media_stage(
             async with (
                 BoundedClient(policy, slow_window_seconds=5) as client,
                 assembled(
-                    chosen, storage, client, can_sign=can_sign, seconds=time.monotonic, folder=folder, at_step=at_step
+                    chosen,
+                    storage,
+                    client,
+                    can_sign=can_sign,
+                    seconds=time.monotonic,
+                    folder=folder,
+                    at_step=at_step,
+                    purge=note_purge,
                 ) as media,
             ):
                 opened.append(media)
@@ -163,7 +170,7 @@ async def media_stage(
         )
         async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
             media = opened[0]
-            worker = media_worker(database.pool, media, clock, lambda: 0.5, purge=note_purge, at_step=at_step)
+            worker = media_worker(database.pool, media, clock, lambda: 0.5, at_step=at_step)
             yield MediaStage(
                 url=url,
                 http=http,

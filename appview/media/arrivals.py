@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appview.media.folder_reader import FolderReader, close_file, open_file
-from appview.media.local_file import ArrivingFile
+from appview.media.local_file import ArrivingFile, disk_error
 from appview.media.scratch import make_scratch_folder
 from appview.media.sniffing import HEAD_BYTES, sniff_audio
 from appview.media.storage import NothingToRead, Piece, Reader, StorageFull, StorageUnavailable
@@ -29,6 +29,7 @@ from atprotocol.syntax.did import DID
 HELD_BYTES = 65536
 # What the disk has is told to listeners after so many bytes.
 _TOLD_BYTES = 65536
+_RENAMING_LOOKS = 100
 
 
 class NotAudio(ProtocolError):
@@ -94,14 +95,13 @@ class Arrival:
             await close_file(descriptor, file.working)
 
     async def _open(self) -> int:
-        path = self.path
-        try:
-            return (await open_file(path))[0]
-        except FileNotFoundError:
-            # It became whole, and has another name since.
-            if self.path == path:
-                raise StorageUnavailable(f"the file of blobs/{self.place.cid} is gone") from None
-            return (await open_file(self.path))[0]
+        for _ in range(_RENAMING_LOOKS):
+            try:
+                return (await open_file(self.path))[0]
+            except FileNotFoundError:
+                # It is becoming whole, and gets another name just now.
+                await asyncio.sleep(0.01)
+        raise StorageUnavailable(f"the file of blobs/{self.place.cid} is gone")
 
     @property
     def _givable(self) -> int:
@@ -196,6 +196,8 @@ class Arrivals:
             arrival.listeners -= 1
             arrival.last_used = self._seconds()
             if not arrival.listeners and not arrival.is_verified:
+                # At once, so that nobody joins what is being given up.
+                self._forget(arrival)
                 await asyncio.shield(self._drop(arrival))
 
     async def _start(self, place: _Place) -> Arrival:
@@ -222,12 +224,16 @@ class Arrivals:
         if held + self._max_bytes > self._spool_bytes and self.by_place:
             raise StorageFull("too many files stream through at once")
 
-    async def _drop(self, arrival: Arrival) -> None:
+    def _forget(self, arrival: Arrival) -> None:
         if self.by_place.get(arrival.place) is arrival:
             del self.by_place[arrival.place]
+
+    async def _drop(self, arrival: Arrival) -> None:
+        self._forget(arrival)
         if arrival.task is not None:
             arrival.task.cancel()
             await asyncio.gather(arrival.task, return_exceptions=True)
+            await arrival.fail(StorageUnavailable(f"blobs/{arrival.place.cid} was given up"))
         await asyncio.to_thread(arrival.path.unlink, missing_ok=True)
 
     async def _fetch(self, arrival: Arrival) -> None:
@@ -241,9 +247,11 @@ class Arrivals:
                 await file.open()
                 await self._receive(response, file, arrival)
         except (ProtocolError, NetworkError, StorageUnavailable) as error:
-            if self.by_place.get(place) is arrival:
-                del self.by_place[place]
+            self._forget(arrival)
             await arrival.fail(error)
+        except OSError as error:
+            self._forget(arrival)
+            await arrival.fail(disk_error("keep", f"blobs/{place.cid}", error))
         finally:
             await file.discard()
 
@@ -272,7 +280,7 @@ class Arrivals:
             await arrival.describe(blob_hash.size_bytes, _mime_type(head))
         # Closing the file that was written takes its name away, so what stays has another.
         whole = arrival.path.with_suffix(".whole")
-        await asyncio.to_thread(whole.hardlink_to, arrival.path)
+        await asyncio.to_thread(arrival.path.rename, whole)
         arrival.path = whole
         await arrival.advance(blob_hash.size_bytes, is_verified=True)
 

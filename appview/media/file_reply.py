@@ -18,9 +18,10 @@ from starlette.types import Message, Receive, Send
 from appview.media.ranges import Asked, NotModified, Part, PreconditionFailed, Unsatisfiable, Whole, asked_for
 from appview.media.storage import Reader, StorageUnavailable
 
-# Bytes that one listener has in our memory; more where a listener takes them at once.
+# Bytes that one listener has in our memory; more for whoever took FAST_BYTES of them at once, one after another.
 PIECE_BYTES: Final = 65536
 LARGEST_PIECE_BYTES: Final = 262_144
+FAST_BYTES: Final = 1 << 20
 # Whoever takes nothing for so long is let go; a player asks again where it was.
 STALL_SECONDS: Final = 120.0
 _AT_ONCE_SECONDS: Final = 0.002
@@ -160,9 +161,9 @@ async def send_body(reader: Reader, receive: Receive, send: Send) -> None:
 
 async def _pump(reader: Reader, send: Send, leaving: "asyncio.Future[None]", patience: asyncio.Timeout) -> None:
     seconds = asyncio.get_running_loop().time
-    limit = PIECE_BYTES
-    while piece := await reader.read(limit):
-        began = seconds()
+    at_once_bytes = 0
+    while piece := await reader.read(LARGEST_PIECE_BYTES if at_once_bytes >= FAST_BYTES else PIECE_BYTES):
+        began, size_bytes = seconds(), len(piece)
         patience.reschedule(began + STALL_SECONDS)
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         # One piece for each listener: this one is on its way, and only there. The next is read when it was taken.
@@ -170,12 +171,11 @@ async def _pump(reader: Reader, send: Send, leaving: "asyncio.Future[None]", pat
         # Others have their turn, also where this listener takes everything at once.
         await asyncio.sleep(0)
         await send(_NOTHING)
-        is_quick = seconds() - began < _AT_ONCE_SECONDS
+        at_once_bytes = at_once_bytes + size_bytes if seconds() - began < _AT_ONCE_SECONDS else 0
         patience.reschedule(None)
         # Whoever left in the meantime is told by nothing else from here on.
         if leaving.done():
             return
-        limit = min(limit * 2, LARGEST_PIECE_BYTES) if is_quick else PIECE_BYTES
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -86,6 +86,15 @@ def parse_key(path: str) -> Key | None:
     return None
 
 
+def is_blob(cid: str) -> bool:
+    """Tell whether a text is the CID of a blob: a record may name a block of a tree."""
+    try:
+        _check_cid(cid)
+    except ValueError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=1024)
 def _check_cid(text: str) -> None:
     try:

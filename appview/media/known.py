@@ -24,6 +24,7 @@ class Sound:
     loudness: Loudness | None = None
     peaks: bytes | None = None
     variant_reason: str | None = None
+    is_anothers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from appview.media.arrivals import Arrivals
 from appview.media.keys import BlobKey
+from appview.media.letting_go import Purge, purge_nothing
 from appview.media.mirror import AtStep, Mirror, ignore_step
 from appview.media.plan import Ways
 from appview.media.renderer import Renderer
@@ -22,7 +23,7 @@ _ANY_KEY = BlobKey("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """Where bytes are kept, how they are fetched and made, and what the storage allows."""
+    """Where bytes are kept, how they are fetched and made, what the storage allows, and how a CDN is had forget."""
 
     settings: MediaSettings
     storage: Storage
@@ -31,6 +32,7 @@ class Media:
     mirror: Mirror
     renderer: Renderer
     ways: Ways
+    purge: Purge = purge_nothing
 
 
 OpenMedia: TypeAlias = Callable[[], AbstractAsyncContextManager[Media]]
@@ -46,6 +48,7 @@ async def assembled(
     seconds: Callable[[], float],
     folder: Path | None = None,
     at_step: AtStep = ignore_step,
+    purge: Purge = purge_nothing,
 ) -> AsyncIterator[Media]:
     """Give the parts for the length of a block; `folder` is for files on their way, the system's temporary one unless given."""
     workshop = Workshop(processes=settings.pictures_at_once)
@@ -71,7 +74,7 @@ async def assembled(
         seconds=seconds,
         folder=folder,
     ) as arrivals:
-        yield Media(settings, storage, client, arrivals, mirror, Renderer(storage, workshop, folder), ways)
+        yield Media(settings, storage, client, arrivals, mirror, Renderer(storage, workshop, folder), ways, purge)
 
 
 def is_public(storage: Storage) -> bool:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from appview.media.facts import AudioFacts
 from appview.media.keys import BlobKey
 from appview.media.references import Source
-from appview.media.sniffing import HEAD_BYTES, sniff_audio, sniff_image
+from appview.media.sniffing import HEAD_BYTES, is_sound, sniff_audio, sniff_image
 from appview.media.storage import Staged, Storage, Stored
 from appview.media.workshop import MediaRejected, Workshop
 from atprotocol.errors import BlobMismatch, BlobNotFound, NetworkError, RepoGone, ResponseTooLarge
@@ -24,6 +24,8 @@ from atprotocol.net.http import BoundedClient
 
 # So many files are fetched from one host at a time.
 PER_HOST = 2
+# Of what hosts claim, that counts which another answer may still change.
+_BY_HOPE = ("mismatch", "gone", "too-large")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,12 @@ Outcome: TypeAlias = Published | NotKept | NotNow
 AtStep: TypeAlias = Callable[[str], None]
 
 
-class _Unsupported(Exception):
-    """The bytes are what the CID names, and nothing that we take."""
+class _NotTaken(Exception):
+    """The bytes are what the CID names, and nothing that we take: whichever host gave them."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, state: str, reason: str) -> None:
         super().__init__(reason)
+        self.state = state
         self.reason = reason
 
 
@@ -92,59 +95,69 @@ class Mirror:
         self._at_step = at_step
         self._turns = HostLimiter(PER_HOST)
 
-    async def fetch(self, cid: str, sources: Sequence[Source], *, is_audio: bool) -> Outcome:
+    async def fetch(self, cid: str, sources: Sequence[Source]) -> Outcome:
         """Ask one host after the other until one gives the bytes, and publish them.
 
+        What they are, audio or a picture, they say themselves: records of several people may name them as either. What
+        a host only claims is the ending when no other host has better news, so that none can spoil another's blob.
         Raises StorageUnavailable and WorkshopFailed, which are our own trouble and say nothing about the blob.
         """
-        ending = NotKept("gone", "no account that names it has a host")
+        endings: list[NotKept] = []
         passing: NotNow | None = None
         for source in sources:
             try:
-                return await self._fetch_from(source, cid, is_audio=is_audio)
+                return await self._fetch_from(source, cid)
             except BlobMismatch as error:
-                ending = NotKept("mismatch", str(error), source.pds)
+                endings.append(NotKept("mismatch", str(error), source.pds))
             except (BlobNotFound, RepoGone) as error:
-                if ending.state == "gone":
-                    ending = NotKept("gone", str(error), source.pds)
+                endings.append(NotKept("gone", str(error), source.pds))
             except ResponseTooLarge as error:
-                return NotKept("too-large", str(error), source.pds)
-            except _Unsupported as error:
-                return NotKept("unsupported", error.reason, source.pds)
+                endings.append(NotKept("too-large", str(error), source.pds))
+            except _NotTaken as error:
+                return NotKept(error.state, error.reason, source.pds)
             except NetworkError as error:
                 passing = NotNow(str(error), error.retry_after_seconds)
-        return passing or ending
+        if not endings:
+            endings.append(NotKept("gone", "no account that names it has a host"))
+        return passing or min(endings, key=lambda each: _BY_HOPE.index(each.state))
 
-    async def _fetch_from(self, source: Source, cid: str, *, is_audio: bool) -> Published:
-        bound = self._max_audio_bytes if is_audio else self._max_picture_bytes
+    async def _fetch_from(self, source: Source, cid: str) -> Published:
+        bound = max(self._max_audio_bytes, self._max_picture_bytes)
         async with self._storage.staged() as staged:
             async with (
                 self._turns.turn(source.pds),
                 get_blob(self._client, source.pds, source.did, cid, max_bytes=bound) as response,
             ):
                 self._at_step("asked")
-                head = await _receive(response.chunks(), staged, cid)
+                head, size_bytes = await _receive(response.chunks(), staged, cid)
             self._at_step("received")
-            mime_type = sniff_audio(head) if is_audio else sniff_image(head)
-            if mime_type is None:
-                what = "audio" if is_audio else "a picture"
-                raise _Unsupported(f"not-{'audio' if is_audio else 'image'}: the bytes are not {what} that we take")
+            mime_type = self._checked(head, size_bytes)
             await staged.finish()
             self._at_step("staged")
             facts = None
-            if is_audio:
+            if is_sound(mime_type):
                 try:
                     facts = await self._workshop.probe(staged.path)
                 except MediaRejected as error:
-                    raise _Unsupported(error.reason) from error
+                    raise _NotTaken("unsupported", error.reason) from error
                 self._at_step("probed")
             stored = await staged.publish(BlobKey(cid), mime_type)
             self._at_step("published")
         return Published(stored, mime_type, facts, source.pds)
 
+    def _checked(self, head: bytes, size_bytes: int) -> str:
+        """Return the media type of verified bytes. Raises _NotTaken."""
+        mime_type = sniff_audio(head) or sniff_image(head)
+        if mime_type is None:
+            raise _NotTaken("unsupported", "not-media: the bytes are neither audio nor a picture that we take")
+        most = self._max_audio_bytes if is_sound(mime_type) else self._max_picture_bytes
+        if size_bytes > most:
+            raise _NotTaken("too-large", f"{size_bytes} bytes of {mime_type} came, {most} are allowed")
+        return mime_type
 
-async def _receive(pieces: AsyncIterator[bytes], staged: Staged, cid: str) -> bytes:
-    """Write what comes into the staged object, and return its beginning. Raises BlobMismatch."""
+
+async def _receive(pieces: AsyncIterator[bytes], staged: Staged, cid: str) -> tuple[bytes, int]:
+    """Write what comes into the staged object, and return its beginning and its size. Raises BlobMismatch."""
     blob_hash = BlobHash(cid)
     head = b""
     async with contextlib.aclosing(pieces):  # type: ignore[type-var]
@@ -155,4 +168,4 @@ async def _receive(pieces: AsyncIterator[bytes], staged: Staged, cid: str) -> by
             await staged.write(piece)
             await asyncio.sleep(0)
     blob_hash.verify()
-    return head
+    return head, blob_hash.size_bytes

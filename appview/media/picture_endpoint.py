@@ -21,7 +21,7 @@ from appview.media.keys import BlobKey, VariantKey
 from appview.media.letting_go import PICTURE_TYPES
 from appview.media.media import Media
 from appview.media.picture_rows import PictureRow, load_picture
-from appview.media.plan import HOPELESS, Kept
+from appview.media.plan import HOPELESS, MISSING, Kept
 from appview.media.ranges import Part, Whole
 from appview.media.settings import Mirroring
 from appview.media.sniffing import HEAD_BYTES, sniff_image
@@ -39,6 +39,8 @@ from atprotocol.syntax.did import DID
 
 NOT_FOUND: Final = "ImageNotFound"
 UNAVAILABLE: Final = "ImageUnavailable"
+# A picture that its hosts do not have is asked for again by whoever looks at it so much later.
+MISSING_SECONDS: Final = 600.0
 # How long somebody waits while another fetches the same picture.
 WAIT_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.1
@@ -142,19 +144,20 @@ class PictureEndpoint:
         profile = _profile(preset, mime_type)
         if self._media.settings.mirroring is Mirroring.NEVER and row.original is None:
             return await self._without_keeping(did, cid, row, preset, mime_type), f"{cid}.{profile}"
-        original = row.original or await self._fetched(did, cid, preset, mime_type)
+        original = row.original or await self._fetched(did, cid, row, preset, mime_type)
         try:
             made, content = await self._media.renderer.picture(original, preset, mime_type, profile)
         except MediaRejected as error:
             async with self._service.connection() as connection:
-                await blob_rows.save_state(connection, cid, "unsupported", error.reason, self._server.clock())
-            await self._media.storage.delete(BlobKey(cid))
+                is_rejected = await blob_rows.reject(connection, original, error.reason, self._server.clock())
+            if is_rejected:
+                await self._media.storage.delete(BlobKey(cid))
             raise _unavailable(error.reason) from error
         except (ObjectMissing, ObjectChanged) as error:
             await self._lost(original, str(error))
             raise
         async with self._service.connection() as connection:
-            await blob_rows.save_variant(
+            is_kept = await blob_rows.save_variant(
                 connection,
                 cid,
                 profile,
@@ -163,6 +166,10 @@ class PictureEndpoint:
                 mime_type=mime_type,
                 etag=made.stored.etag,
             )
+        if not is_kept:
+            # It was let go of while it was drawn, and nobody else would ever find this.
+            await self._media.storage.delete(VariantKey(cid, profile))
+            raise _unavailable("it went meanwhile")
         return content, made.content_cid
 
     async def _kept(self, variant: Kept) -> bytes | None:
@@ -179,17 +186,19 @@ class PictureEndpoint:
         return b"".join(pieces)
 
     async def _lost(self, kept: Kept, reason: str) -> None:
-        async with self._service.connection() as connection:
+        async with self._service.connection() as connection, connection.transaction():
             await blob_rows.lose(connection, kept, reason)
 
-    async def _fetched(self, did: str, cid: str, preset: ImagePreset, mime_type: str) -> Kept:
+    async def _fetched(self, did: str, cid: str, known: PictureRow, preset: ImagePreset, mime_type: str) -> Kept:
         """Have the original fetched into the storage, by us or by whoever is at it. Raises XrpcError, NetworkError."""
+        self._check_patience(known)
         deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
         while True:
             async with self._service.connection() as connection:
                 job = await jobs.take_this(connection, "blob", cid, self._server.clock())
             if job is not None:
-                await self._do_job(job)
+                async with self._service.answering():
+                    await self._do_job(job)
             row = await self._load(did, cid, preset, mime_type)
             if row is None:
                 raise _unavailable("it went meanwhile")
@@ -202,6 +211,19 @@ class PictureEndpoint:
             if asyncio.get_running_loop().time() > deadline:
                 raise NetworkError("it takes too long")
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _check_patience(self, row: PictureRow) -> None:
+        """Have a host that gave nothing asked again when it is time, and not by everybody who looks.
+
+        Raises NetworkError, XrpcError.
+        """
+        now = self._server.clock()
+        if row.next_try_at is not None and row.next_try_at > now:
+            wait = (row.next_try_at - now).total_seconds()
+            raise NetworkError("its host is asked again later", retry_after_seconds=wait)
+        is_new = row.state_at is not None and (now - row.state_at).total_seconds() < MISSING_SECONDS
+        if row.state in MISSING and is_new and row.next_try_at is None:
+            raise _unavailable(row.state or "")
 
     async def _without_keeping(self, did: str, cid: str, row: PictureRow, preset: ImagePreset, mime_type: str) -> bytes:
         if row.pds is None:

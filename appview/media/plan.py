@@ -38,7 +38,8 @@ class Kept:
 class Audio:
     """What is known of an account's blob that a track which is shown names.
 
-    `state` is the blob's, None while nothing was ever done about it; `pds` is the account's present host.
+    `state` is the blob's, None while nothing was ever done about it; `pds` is the account's present host. One that
+    `is_anothers` is gated by somebody else, and what we keep of it came from another host than this account's.
     """
 
     did: str
@@ -49,6 +50,7 @@ class Audio:
     state: str | None
     original: Kept | None
     variants: Mapping[str, Kept]
+    is_anothers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,10 @@ class Refuse:
 Plan: TypeAlias = ToPublic | ToSigned | FromStorage | FromHost | Refuse
 
 READY: Final = "ready"
+UNSUPPORTED: Final = "unsupported"
 PENDING: Final = "pending"
 # Nothing that a host may give later changes these: other bytes have another CID.
-HOPELESS: Final = frozenset(("unsupported", "too-large"))
+HOPELESS: Final = frozenset((UNSUPPORTED, "too-large"))
 # What a host may have by now.
 MISSING: Final = frozenset(("gone", "mismatch"))
 
@@ -116,6 +119,12 @@ def plan(audio: Audio | None, ways: Ways, *, is_own: bool, profile: str | None =
         return Refuse(Refusal.NOT_FOUND)
     if audio.is_gated and not is_own:
         return Refuse(Refusal.SUPPORT_REQUIRED)
+    if audio.is_anothers and not audio.is_gated:
+        # Whoever names the bytes of a gated track has only what their own host gives: a CID is no ticket.
+        if profile is not None:
+            return Refuse(Refusal.NOT_FOUND)
+        unavailable = Refuse(Refusal.UNAVAILABLE)
+        return unavailable if audio.pds is None else FromHost(audio.pds, is_private=False, is_wanted=False)
     kept = audio.original if profile is None else audio.variants.get(profile)
     if kept is not None:
         return _kept(kept, audio, ways, is_head=is_head)
@@ -124,7 +133,7 @@ def plan(audio: Audio | None, ways: Ways, *, is_own: bool, profile: str | None =
     if audio.state in HOPELESS:
         return Refuse(Refusal.UNAVAILABLE)
     is_kept_from_now = ways.mirroring is not Mirroring.NEVER and not (audio.is_gated and ways.has_public_url)
-    if audio.state in MISSING or audio.pds is None:
+    if audio.pds is None or (audio.state in MISSING and is_kept_from_now):
         return Refuse(Refusal.UNAVAILABLE, is_wanted=is_kept_from_now)
     return FromHost(audio.pds, is_private=audio.is_gated, is_wanted=is_kept_from_now)
 

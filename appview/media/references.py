@@ -34,19 +34,24 @@ SQL_REFERENCES: Final = """
     JOIN network.records d ON d.uri_id = n.uri_id
     LEFT JOIN network.tracks t ON t.uri_id = n.uri_id AND n.role = 'audio'
 """
+# A picture is for everybody. Audio is where a track without a gate names it, and not because somebody calls it a picture.
+SQL_IS_OPEN: Final = """
+    CASE n.role WHEN 'audio' THEN t.support_gate IS NULL
+        ELSE NOT EXISTS (SELECT FROM plyr.blobs k WHERE k.cid = n.cid AND k.mime_type LIKE 'audio/%') END
+"""
 # More than these need not be looked at to know that it is held; those that hold come first.
 _MOST: Final = 1000
 _REFERENCES: Final = f"""
-    SELECT n.role, {SQL_IS_HELD} AS is_held, t.support_gate IS NULL AS is_open,
+    SELECT n.role, {SQL_IS_HELD} AS is_held, {SQL_IS_OPEN} AS is_open,
         a.did, CASE WHEN r.visible THEN r.pds END AS pds
     {SQL_REFERENCES}
     WHERE n.cid = $1
-    ORDER BY 2 DESC, n.uri_id
+    ORDER BY 2 DESC, 3 DESC, n.uri_id
     LIMIT {_MOST}
 """
 _KNOWN: Final = """
     SELECT b.state, b.unreferenced_at, b.etag,
-        b.variant_reason IS NOT NULL OR EXISTS (SELECT FROM plyr.blob_variants v WHERE v.cid = b.cid AND v.profile = $2)
+        b.variant_reason IS NOT NULL OR b.mime_type LIKE 'image/%' OR EXISTS (SELECT FROM plyr.blob_variants v WHERE v.cid = b.cid AND v.profile = $2)
             AS is_rendered
     FROM plyr.blobs b WHERE b.cid = $1
 """
@@ -54,10 +59,11 @@ _KNOWN: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An account that refers to the blob, and its present host."""
+    """An account that refers to the blob, and its present host; `is_open` when all may hear it there."""
 
     did: DID
     pds: str
+    is_open: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,11 @@ async def situation_of(connection: asyncpg.Connection, cid: str, profile: str) -
     known = await connection.fetchrow(_KNOWN, cid, profile)
     references: Sequence[asyncpg.Record] = await connection.fetch(_REFERENCES, cid)
     held = [row for row in references if row["is_held"]]
-    sources = dict.fromkeys(Source(DID(row["did"]), row["pds"]) for row in held if row["pds"] is not None)
+    # By account: one that names it openly and gated names it openly, and these come first.
+    sources: dict[str, Source] = {}
+    for row in held:
+        if row["pds"] is not None:
+            sources.setdefault(row["did"], Source(DID(row["did"]), row["pds"], row["is_open"]))
     unreferenced_at: datetime | None = None if known is None else known["unreferenced_at"]
     standing = Standing(
         state=None if known is None else known["state"],
@@ -86,4 +96,4 @@ async def situation_of(connection: asyncpg.Connection, cid: str, profile: str) -
         is_rendered=known is not None and known["is_rendered"],
         unreferenced_at=unreferenced_at,
     )
-    return Situation(standing, tuple(sources), None if known is None else known["etag"])
+    return Situation(standing, tuple(sources.values()), None if known is None else known["etag"])

@@ -48,6 +48,11 @@ def sniff_image(head: bytes) -> str | None:
     return "image/avif" if not _AVIF_BRANDS.isdisjoint(_brands(head)) else None
 
 
+def is_sound(mime_type: str) -> bool:
+    """Tell whether a media type that was found here is that of audio."""
+    return mime_type.startswith("audio/")
+
+
 def id3_bytes(head: bytes) -> int:
     """Return the length of the ID3v2 tag that a file begins with, 0 without one (https://id3.org/id3v2.4.0-structure)."""
     if (

@@ -14,7 +14,8 @@ import asyncpg
 
 from appview.media import jobs
 from appview.media.keys import BlobKey, VariantKey
-from appview.media.references import SQL_IS_HELD, SQL_REFERENCES, SQL_TAKEDOWN_LABELS
+from appview.media.media import is_public
+from appview.media.references import SQL_IS_HELD, SQL_IS_OPEN, SQL_REFERENCES, SQL_TAKEDOWN_LABELS
 from appview.media.settings import MediaSettings, Mirroring
 from appview.media.storage import Storage
 from appview.visibility import SQL_LABEL_HOLDS
@@ -61,7 +62,16 @@ _TAKEN_DOWN = f"""
         JOIN network.blob_references n ON n.uri_id = u.uri_id
     )
     SELECT b.cid, {_SIZE}, 'taken-down' AS reason FROM suspected JOIN plyr.blobs b USING (cid)
-    WHERE NOT EXISTS (SELECT {SQL_REFERENCES} WHERE n.cid = b.cid AND {SQL_IS_HELD})
+    WHERE NOT EXISTS (SELECT {SQL_REFERENCES} WHERE n.cid = b.cid AND {SQL_IS_HELD} OFFSET 0)
+    ORDER BY b.cid
+"""
+# Where everybody reads what is kept: what came to be gated, and is named openly by nobody.
+_GATED = f"""
+    SELECT b.cid, {_SIZE}, 'gated' AS reason
+    FROM (SELECT DISTINCT audio_cid AS cid FROM network.tracks WHERE support_gate IS NOT NULL) AS gated
+    JOIN plyr.blobs b USING (cid)
+    WHERE NOT EXISTS (SELECT {SQL_REFERENCES} WHERE n.cid = b.cid AND {SQL_IS_OPEN} AND {SQL_IS_HELD} OFFSET 0)
+        AND EXISTS (SELECT FROM network.blob_references n WHERE n.cid = b.cid)
     ORDER BY b.cid
 """
 _NOT_QUEUED: Final = "NOT EXISTS (SELECT FROM plyr.media_jobs j WHERE j.kind = 'blob' AND j.subject = n.cid)"
@@ -92,7 +102,7 @@ _KNOWN = """
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """A blob that is to go with its variants, and why: unreferenced, taken-down or unknown."""
+    """A blob that is to go with its variants, and why: unreferenced, taken-down, gated or unknown."""
 
     cid: str
     size_bytes: int
@@ -126,9 +136,9 @@ class Sweeper:
         self._settings = settings
 
     async def sweep_takedowns(self, now: datetime) -> list[Freed]:
-        """Ask for jobs that let go of what is taken down; cheap, for every minute."""
+        """Ask for jobs that let go of what is taken down, or not for everybody any longer; cheap, for every minute."""
         async with self._pool.acquire() as connection:
-            freed = [Freed(*row) for row in await connection.fetch(_TAKEN_DOWN)]
+            freed = await self._forbidden(connection)
             await jobs.want(connection, "blob", [each.cid for each in freed], now)
         return freed
 
@@ -140,25 +150,31 @@ class Sweeper:
             if not is_dry:
                 await connection.execute(_MARK, now)
             unreferenced = [Freed(*row) for row in await connection.fetch(_UNREFERENCED, before, now)]
-            found.refused = None if is_forced else await _doubt(connection, len(unreferenced))
-            if found.refused is None:
-                found.freed += unreferenced
             found.waiting = await connection.fetchval(_WAITING, before, now)
-            found.freed += [Freed(*row) for row in await connection.fetch(_TAKEN_DOWN)]
+            forbidden = await self._forbidden(connection)
             again = [row["cid"] for row in await connection.fetch(_BEGUN)]
             if self._settings.mirroring is Mirroring.ALWAYS:
                 again += [row["cid"] for row in await connection.fetch(_MISSING, now - _RETRY_GONE)]
             urls = await self._urls(connection, now, is_dry=is_dry)
         found.fetched_again, found.rechecked_urls = len(set(again)), len(urls)
         orphans = await self._orphans(now)
-        if found.refused is None:
-            found.freed += orphans
+        if not is_forced:
+            async with self._pool.acquire() as connection:
+                found.refused = await _doubt(connection, len(unreferenced), len(orphans))
+        found.freed = forbidden if found.refused is not None else [*unreferenced, *forbidden, *orphans]
         found.leftovers = await self._storage.discard_leftovers(now - LEFTOVER_AGE, is_dry=is_dry)
         if not is_dry:
             async with self._pool.acquire() as connection:
                 await jobs.want(connection, "blob", {each.cid for each in found.freed} | set(again), now)
                 await jobs.want(connection, "url", urls, now)
         return found
+
+    async def _forbidden(self, connection: asyncpg.Connection) -> list[Freed]:
+        """Return the blobs that may not be kept, or not here, whatever the time of grace."""
+        rows = await connection.fetch(_TAKEN_DOWN)
+        if is_public(self._storage):
+            rows += await connection.fetch(_GATED)
+        return [Freed(*row) for row in rows]
 
     async def _urls(self, connection: asyncpg.Connection, now: datetime, *, is_dry: bool) -> Sequence[str]:
         if not is_dry:
@@ -194,9 +210,11 @@ class Sweeper:
         return [Freed(cid, size_bytes, "unknown") for cid, size_bytes in sorted(orphans.items())]
 
 
-async def _doubt(connection: asyncpg.Connection, unreferenced: int) -> str | None:
+async def _doubt(connection: asyncpg.Connection, unreferenced: int, orphans: int) -> str | None:
     blobs, repos = await connection.fetchrow(_TOTALS)
-    if unreferenced and not repos:
+    if orphans > FEW and orphans > blobs:
+        return f"{orphans} objects are of blobs that this database does not know, which knows {blobs}: it is another's storage"
+    if (unreferenced or orphans) and not repos:
         return "the index is empty: it is being rebuilt, or this is another database"
     if unreferenced > FEW and unreferenced * 2 > blobs:
         return f"{unreferenced} of {blobs} blobs have no reference: an index that is being rebuilt looks like this"

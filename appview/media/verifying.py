@@ -73,8 +73,8 @@ class Verifier:
                 if reason is not None:
                     found.lost.append((_key(kept).path, reason))
                     async with self._pool.acquire() as connection, connection.transaction():
-                        await blob_rows.lose(connection, kept, reason)
                         await jobs.want(connection, "blob", [cid], now)
+                        await blob_rows.lose(connection, kept, reason)
                 on_progress(found.objects, max(total, found.objects), found.size_bytes)
 
     async def _look(self, kept: Kept) -> str | None:

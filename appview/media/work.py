@@ -6,7 +6,7 @@ from datetime import datetime
 import asyncpg
 
 from appview.media.external import UrlCheck
-from appview.media.letting_go import LettingGo, Purge, purge_nothing
+from appview.media.letting_go import LettingGo
 from appview.media.media import Media, is_public
 from appview.media.mirror import AtStep, ignore_step
 from appview.media.worker import MediaWorker, Tools
@@ -18,14 +18,13 @@ def media_worker(
     clock: Callable[[], datetime],
     chance: Callable[[], float],
     *,
-    purge: Purge = purge_nothing,
     at_step: AtStep = ignore_step,
 ) -> MediaWorker:
     """Return a worker; see `MediaWorker`."""
     tools = Tools(
         mirror=media.mirror,
         renderer=media.renderer,
-        letting_go=LettingGo(pool, media.storage, purge, at_step),
+        letting_go=LettingGo(pool, media.storage, media.purge, at_step),
         url_check=UrlCheck(pool, media.client, media.settings),
     )
     return MediaWorker(

@@ -21,6 +21,7 @@ from appview.media import blob_rows, jobs
 from appview.media.external import UrlCheck
 from appview.media.facts import AAC_160
 from appview.media.jobs import Job, LeaseLost
+from appview.media.keys import is_blob
 from appview.media.letting_go import LettingGo
 from appview.media.mirror import PER_HOST, AtStep, Mirror, NotKept, NotNow, Published, ignore_step
 from appview.media.plan import READY, Kept
@@ -38,9 +39,17 @@ LONGEST_RETRY_SECONDS = 6 * 3600.0
 MAX_ATTEMPTS = 24
 IDLE_SECONDS = 0.5
 KEEP_SECONDS = 30.0
-# A database that is away is asked again.
+# A database that is away, full or had to break a deadlock is asked again.
 DATABASE_RETRY_SECONDS = 2.0
-_DATABASE_AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+_DATABASE_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +112,7 @@ class MediaWorker:
         self._resting = {host: until for host, until in self._resting.items() if until > now}
         busy = [*self._resting, *(host for host, count in self._hosts.items() if count >= PER_HOST)]
         async with self._pool.acquire() as connection:
-            job = await jobs.take(connection, now, busy)
+            job = await jobs.take(connection, now, busy, self._chance())
         if job is None:
             return False
         self._at_step("taken")
@@ -141,6 +150,9 @@ class MediaWorker:
     async def _do_blob(self, job: Job) -> bool:
         """Do steps until there are none; False when the job was put off."""
         cid = job.subject
+        if not is_blob(cid):
+            # What names no file is nothing to be done.
+            return True
         while True:
             async with self._pool.acquire() as connection:
                 situation = await situation_of(connection, cid, AAC_160.name)
@@ -167,11 +179,13 @@ class MediaWorker:
                 return True
 
     async def _fetch(self, job: Job, situation: Situation) -> bool:
-        cid, standing = job.subject, situation.standing
-        hosts = {source.pds for source in situation.sources}
+        cid = job.subject
+        # Where everybody reads what we keep, nobody's gated bytes come from for others who only name them.
+        sources = [each for each in situation.sources if each.is_open or not self._is_public_storage]
+        hosts = {source.pds for source in sources}
         self._hosts.update(hosts)
         try:
-            outcome = await self._tools.mirror.fetch(cid, situation.sources, is_audio=standing.is_audio)
+            outcome = await self._tools.mirror.fetch(cid, sources)
         finally:
             self._hosts.subtract(hosts)
             self._hosts += Counter()
@@ -276,15 +290,16 @@ class MediaWorker:
 
         keeping = asyncio.create_task(keep())
         try:
-            yield
+            try:
+                yield
+            finally:
+                keeping.cancel()
+                # Also where the lease was lost at the end of the block, the cancellation comes here and not later.
+                await asyncio.gather(keeping, return_exceptions=True)
         except asyncio.CancelledError:
-            if lost:
-                working.uncancel()
+            if lost and working.uncancel() == 0:
                 raise LeaseLost(job.subject) from None
             raise
-        finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
 
 
 def retry_seconds(attempts: int, chance: float) -> float:

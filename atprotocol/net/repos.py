@@ -180,7 +180,12 @@ def error_of(body: bytes) -> tuple[str, str]:
     except (ValueError, RecursionError):
         return "", ""
     name = answer.get("error") if isinstance(answer, dict) else None
-    return (name, str(answer.get("message", ""))[:200]) if isinstance(name, str) else ("", "")
+    return (_readable(name), _readable(str(answer.get("message", "")))) if isinstance(name, str) else ("", "")
+
+
+def _readable(text: str) -> str:
+    """Return what a host says as a log and a row take it: the beginning, without control characters and half ones."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text[:200])
 
 
 def _text(answer: Mapping[str, Json], name: str) -> str:

@@ -29,15 +29,23 @@ def upgrade() -> None:
         schema="network",
         comment="Which record of whom names which blob",
     )
+    # Only CIDs of files, as the indexer has it: a record may name a block of a tree, which nobody can fetch.
     op.execute("""
         INSERT INTO network.blob_references (uri_id, role, actor_id, cid)
-        SELECT uri_id, 'audio', actor_id, audio_cid FROM network.tracks WHERE audio_cid IS NOT NULL
-        UNION ALL SELECT uri_id, 'image', actor_id, image_cid FROM network.tracks WHERE image_cid IS NOT NULL
-        UNION ALL SELECT uri_id, 'image', actor_id, image_cid FROM network.lists WHERE image_cid IS NOT NULL
-        UNION ALL SELECT uri_id, 'image', actor_id, avatar_cid FROM network.profiles WHERE avatar_cid IS NOT NULL
+        SELECT uri_id, 'audio', actor_id, audio_cid FROM network.tracks WHERE audio_cid LIKE 'bafkrei%'
+        UNION ALL SELECT uri_id, 'image', actor_id, image_cid FROM network.tracks WHERE image_cid LIKE 'bafkrei%'
+        UNION ALL SELECT uri_id, 'image', actor_id, image_cid FROM network.lists WHERE image_cid LIKE 'bafkrei%'
+        UNION ALL SELECT uri_id, 'image', actor_id, avatar_cid FROM network.profiles WHERE avatar_cid LIKE 'bafkrei%'
     """)
     op.create_index("blob_references_cid_idx", "blob_references", ["cid"], schema="network")
     op.create_index("blob_references_actor_idx", "blob_references", ["actor_id", "cid"], schema="network")
+    op.create_index(
+        "tracks_gated_idx",
+        "tracks",
+        ["audio_cid"],
+        schema="network",
+        postgresql_where=sa.text("support_gate IS NOT NULL"),
+    )
     op.create_table(
         "blobs",
         sa.Column("cid", _BYTES, nullable=False),

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from postgres import PostgresForTests
 from sqlalchemy import Connection
 
+from atprotocol.cid import RAW, cid_of
 from atprotocol.syntax.datetime import parse_datetime
 from database.connect import create_pool
 from database.engine import create_engine
@@ -186,5 +187,27 @@ async def test_a_database_of_revision_2_with_any_text_is_migrated(postgres: Post
         (True, True), (False, True)
     ]  # fmt: skip
     assert await database.fetchval("SELECT sync_status FROM network.repos") == "desynchronized"
+    await database.close()
+    postgres.drop_database(url)
+
+
+async def test_what_tracks_of_revision_4_name_is_referred_to_if_it_is_a_file(postgres: PostgresForTests) -> None:
+    url = postgres.create_database()
+    engine = create_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(alembic_config(MIGRATIONS, sync), "0004"))
+    await engine.dispose()
+    database = await asyncpg.connect(url)
+    file, block = str(cid_of(b"file", RAW)), str(cid_of(b"block"))
+    await database.execute("INSERT INTO network.actors (did) VALUES ('did:web:a.test')")
+    await database.executemany(
+        """INSERT INTO network.tracks (uri_id, actor_id, uri, sort_at, created_at, title, artist, file_type, visibility, tags,
+               audio_cid, image_cid)
+           VALUES ($1, 1, 'at://' || $1::bigint, now(), '', 'One', 'A', 'mp3', 'public', '{}', $2, $3)""",
+        [(1, file, block), (2, block, file), (3, None, None)],
+    )
+    await migrate(url, MIGRATIONS)
+    rows = await database.fetch("SELECT uri_id, role, cid FROM network.blob_references ORDER BY uri_id")
+    assert [tuple(row) for row in rows] == [(1, "audio", file), (2, "image", file)]
     await database.close()
     postgres.drop_database(url)

@@ -12,7 +12,7 @@ from appview.api.feed.subject import subject_track_of
 from appview.media import blob_rows, jobs
 from appview.media.external import load_external
 from appview.media.facts import AAC_160
-from appview.media.keys import BlobKey, VariantKey
+from appview.media.keys import BlobKey, VariantKey, is_blob
 from appview.media.known import Sound
 from appview.media.plan import READY, Audio, FromHost, Kept, Refusal, Refuse, ToSigned, plan
 from appview.media.settings import Mirroring
@@ -44,7 +44,7 @@ async def get_playback(context: Context) -> Output:
         return {"uri": track.uri, "access": _SUPPORT_REQUIRED, "sources": []}
     if track.content.audio_cid is None:
         return await _external(context, track)
-    sound = await blob_rows.load_sound(context.connection, track.content.audio_cid)
+    sound = await blob_rows.load_sound(context.connection, track.content.audio_cid, track.actor_id, author.pds)
     audio = Audio(
         did=author.did,
         cid=track.content.audio_cid,
@@ -54,8 +54,9 @@ async def get_playback(context: Context) -> Output:
         state=None if sound is None else sound.state,
         original=None if sound is None else sound.original,
         variants={} if sound is None else {name: kept for name, (kept, _) in sound.variants.items()},
+        is_anothers=sound is not None and sound.is_anothers,
     )
-    if not _is_file(audio.cid):
+    if not is_blob(audio.cid):
         return {"uri": track.uri, "access": _UNAVAILABLE, "sources": []}
     all_sources = await _sources(context, track, audio, sound, is_own=is_own)
     wanted = context.call.parameters.get("maxBitrateKbps")
@@ -134,15 +135,8 @@ async def _external(context: Context, track: TrackRow) -> Output:
 
 def _may_come(context: Context, audio: Audio, sound: Sound | None) -> bool:
     """Tell whether there is a variant still to be made."""
-    if AAC_160.name in audio.variants or context.settings.media.mirroring is Mirroring.NEVER:
+    if AAC_160.name in audio.variants or context.settings.media.mirroring is Mirroring.NEVER or audio.is_anothers:
+        return False
+    if audio.is_gated and context.ways.has_public_url:
         return False
     return sound is None or sound.variant_reason is None
-
-
-def _is_file(cid: str) -> bool:
-    """Tell whether a CID names bytes as they are; a record may name a block of a tree."""
-    try:
-        BlobKey(cid)
-    except ValueError:
-        return False
-    return True

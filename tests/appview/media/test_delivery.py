@@ -124,6 +124,36 @@ async def test_what_is_gated_is_in_no_bucket_that_everybody_reads(public: MediaS
     assert await public.storage.stat(BlobKey(CID)) is None
 
 
+async def test_what_comes_to_be_gated_is_taken_out_within_seconds_whoever_listens(public: MediaStage) -> None:
+    artist = await public.account()
+    track = await public.track(artist, MUSIC)
+    await public.mirrored(track)
+    # That a stranger calls it a picture makes it none.
+    await public.seeds.track(await public.account(), audioBlob=None, image=public.blob(MUSIC, "image/png"))
+    await public.seeds.execute("UPDATE network.tracks SET support_gate = 'any' WHERE uri_id = $1", track.uri_id)
+    assert [each.reason for each in await public.sweeper.sweep_takedowns(public.clock.now)] == ["gated"]
+    await public.work()
+    assert await public.storage.stat(BlobKey(CID)) is None
+    assert f"{CDN}/blobs/{CID}" in public.purged
+    assert await public.sweeper.sweep_takedowns(public.clock.now) == []
+    # Its owner is not promised a variant that is kept nowhere.
+    headers = public.signed_in(artist)
+    response = await public.xrpc.get("feed.getPlayback", {"uri": track.uri, "format": "audio/mp4"}, headers=headers)
+    assert (response.json()["access"], await public.jobs()) == ("unavailable", [])
+
+
+async def test_the_bytes_of_a_gated_track_are_in_no_public_bucket_because_a_stranger_names_them(
+    public: MediaStage,
+) -> None:
+    artist, stranger = await public.account(), await public.account()
+    await public.track(artist, MUSIC, supportGate={"type": "any"}, is_served=False)
+    public.host.put(MUSIC, f"{artist.did}/{CID}")
+    stolen = await public.track(stranger, MUSIC, is_served=False)
+    await public.mirrored(stolen)
+    assert await public.storage.stat(BlobKey(CID)) is None
+    assert (await public.http.get(public.path(stolen))).status_code == 404
+
+
 async def test_a_cdn_that_does_not_forget_is_asked_until_it_does(
     database: SharedDatabase, catalog: Catalog, s3_server: S3Server, s3_bucket: str, tmp_path: Path
 ) -> None:

@@ -9,11 +9,13 @@ import pytest
 from audio_samples import CODECS, MEDIA_TYPES, sample
 from blob_host import cid_text
 from media_stage import MediaStage, media_stage
+from picture_samples import picture
 from running_appview import SharedDatabase
 
-from appview.media import jobs
+from appview.media import blob_rows, jobs
 from appview.media.folder import FolderStorage
 from appview.media.keys import BlobKey, VariantKey
+from appview.media.plan import Kept
 from appview.media.settings import Mirroring
 from appview.media.worker import MAX_ATTEMPTS, retry_seconds
 from atprotocol.lexicon.catalog import Catalog
@@ -152,6 +154,72 @@ async def test_what_is_no_audio_is_not_kept(stage: MediaStage, content: bytes) -
     assert await stage.jobs() == []
 
 
+async def test_what_one_host_claims_of_a_blob_does_not_spoil_it_for_another(stage: MediaStage) -> None:
+    stranger, artist = await stage.account(), await stage.account()
+    await stage.track(stranger, MUSIC, is_served=False)
+    stage.host.put(MUSIC, f"{stranger.did}/{CID}", claimed_length=10**9)
+    track = await stage.track(artist, MUSIC)
+    await stage.mirrored(track)
+    assert await stage.state(CID) == "ready"
+    assert (await stage.http.get(stage.path(track))).content == MUSIC
+
+
+async def test_of_two_bad_answers_that_counts_which_may_change(stage: MediaStage) -> None:
+    stranger, artist = await stage.account(), await stage.account()
+    await stage.track(stranger, MUSIC, is_served=False)
+    stage.host.put(MUSIC, f"{stranger.did}/{CID}", claimed_length=10**9)
+    await stage.mirrored(await stage.track(artist, MUSIC, is_served=False))
+    assert await stage.state(CID) == "gone"
+
+
+async def test_audio_that_a_stranger_names_as_a_picture_still_plays(stage: MediaStage) -> None:
+    track = await stage.track(await stage.account(), MUSIC)
+    stranger = await stage.account()
+    await stage.seeds.track(stranger, image=stage.blob(MUSIC, "image/png"))
+    await stage.mirrored(track)
+    for _ in range(2):
+        assert (await stage.http.get(f"/img/cover/{stranger.did}/{CID}")).json()["error"] == "ImageUnavailable"
+        assert await stage.state(CID) == "ready"
+        assert (await stage.http.get(stage.path(track))).content == MUSIC
+
+
+async def test_a_picture_that_a_stranger_names_as_audio_is_still_seen_and_is_no_audio(stage: MediaStage) -> None:
+    artist, stranger = await stage.account(), await stage.account()
+    cover = picture("png", 100, 100)
+    await stage.seeds.track(artist, image=stage.blob(cover, "image/png"))
+    track = await stage.track(stranger, cover)
+    await stage.mirrored(track)
+    assert (await stage.http.get(f"/img/cover/{artist.did}/{cid_text(cover)}")).status_code == 200
+    response = await stage.http.get(stage.path(track))
+    assert (response.status_code, response.json()["error"]) == (404, "AudioUnavailable")
+    answer = await stage.playback(track)
+    assert (answer["access"], answer["sources"], answer["audio"]["state"]) == ("unavailable", [], "unsupported")
+
+
+@pytest.mark.parametrize("message", ["a\\u0000b", "\\ud800", "\\u001b[2J", "x" * 100_000])
+async def test_whatever_a_host_says_is_written_down(stage: MediaStage, message: str) -> None:
+    track = await stage.track(await stage.account(), MUSIC, is_served=False)
+    stage.host.put(MUSIC, status=400, error="BlobNotFound", message=message)
+    await stage.mirrored(track)
+    assert await stage.state(CID) == "gone"
+    reason = (await stage.playback(track))["audio"]["reason"]
+    assert reason.isprintable()
+    assert len(reason) <= 500
+
+
+async def test_a_stranger_who_names_the_bytes_of_a_gated_track_hears_nothing(stage: MediaStage) -> None:
+    artist, stranger = await stage.account(), await stage.seeds.account(pds="http://localhost:9")
+    gated = await stage.track(artist, MUSIC, supportGate={"type": "any"})
+    await stage.mirrored(gated)
+    assert await stage.state(CID) == "ready"
+    stolen = await stage.track(stranger, MUSIC, is_served=False)
+    for path in (stage.path(stolen), f"{stage.path(stolen)}?variant=aac-160"):
+        assert (await stage.http.get(path)).status_code in (404, 502)
+    assert [each["origin"] for each in (await stage.playback(stolen))["sources"]] == ["pds"]
+    own = await stage.http.get(stage.path(gated), headers=stage.signed_in(artist))
+    assert own.content == MUSIC
+
+
 async def test_another_account_that_names_the_same_bytes_may_have_them(stage: MediaStage) -> None:
     silent = await stage.seeds.account(pds="http://localhost:9")
     track = await stage.track(silent, MUSIC)
@@ -217,6 +285,27 @@ async def test_a_host_that_asks_to_be_left_alone_is_asked_for_nothing_until_then
     assert {await stage.state(cid_text(content)) for content in contents} == {"ready"}
 
 
+async def test_a_host_that_rests_with_all_that_has_been_due_long_stops_no_other(stage: MediaStage) -> None:
+    resting = await stage.seeds.account(pds="http://resting.example.com")
+    cids = [cid_text(str(number).encode()) for number in range(501)]
+    await stage.seeds.execute(
+        """INSERT INTO network.blob_references (uri_id, role, actor_id, cid)
+           SELECT 1000000 + number, 'audio', $1, cid FROM unnest($2::text[]) WITH ORDINALITY AS given (cid, number)""",
+        resting.actor_id,
+        cids,
+    )
+    await stage.want(*cids)
+    stage.clock.move(1)
+    await stage.track(await stage.account(), MUSIC)
+    await stage.want(CID)
+    async with stage.pool.acquire() as connection:
+        found = [
+            await jobs.take(connection, stage.clock.now, ["http://resting.example.com"], place / 10)
+            for place in range(11)
+        ]
+    assert [job.subject for job in found if job is not None] == [CID]
+
+
 async def test_a_host_that_never_answers_is_given_up(stage: MediaStage) -> None:
     track = await stage.track(await stage.account(), MUSIC, is_served=False)
     stage.host.put(MUSIC, status=500)
@@ -264,6 +353,30 @@ async def test_a_job_whose_worker_is_gone_is_taken_by_another(stage: MediaStage)
     await stage.seeds.execute("DELETE FROM plyr.blobs")
     await stage.worker.do(lost)
     assert await stage.state(CID) is None
+
+
+async def test_who_finds_an_object_lost_waits_for_whoever_works_on_it(stage: MediaStage) -> None:
+    await stage.mirrored(await stage.track(await stage.account(), MUSIC))
+    await stage.want(CID)
+    async with stage.pool.acquire() as working, stage.pool.acquire() as listening:
+        job = await jobs.take(working, stage.clock.now, [])
+        sound = await blob_rows.load_sound(listening, CID)
+        assert job is not None
+        assert sound is not None
+        assert sound.original is not None
+
+        async def lose(kept: Kept) -> None:
+            async with listening.transaction():
+                await blob_rows.lose(listening, kept, "it is gone")
+                await jobs.want(listening, "blob", [CID], stage.clock.now)
+
+        async with working.transaction():
+            await jobs.hold(working, job)
+            losing = asyncio.create_task(lose(sound.original))
+            await asyncio.sleep(0.2)
+            await blob_rows.save_unrendered(working, CID, "for no reason")
+        await losing
+    assert await stage.state(CID) == "pending"
 
 
 async def test_nothing_is_kept_where_the_operator_keeps_nothing(

@@ -181,6 +181,49 @@ async def test_a_host_without_the_picture_is_told_as_such(
     assert response.headers["access-control-allow-origin"] == "*"
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "status", "seconds"),
+    [({"status": 503, "headers": {"Retry-After": "700"}}, 502, 701), ({"status": 404}, 404, 601)],
+)
+async def test_a_host_that_gave_nothing_is_not_asked_again_by_everybody_who_looks(
+    stage: MediaStage, behaviour: dict[str, Any], status: int, seconds: float
+) -> None:
+    if stage.media.settings.mirroring is Mirroring.NEVER:
+        pytest.skip("where nothing is kept, nothing is known of what a host said")
+    artist = await stage.account()
+    content = picture("png", 60, 60)
+    await stage.seeds.track(artist, image=stage.blob(content, "image/png", is_served=False))
+    stage.host.put(content, **behaviour)
+    path = f"/img/cover/{artist.did}/{cid_text(content)}"
+    for _ in range(30):
+        assert (await stage.http.get(path)).status_code == status
+    assert stage.host.asked[cid_text(content)] == 1
+    stage.host.put(content)
+    stage.clock.move(seconds)
+    assert (await stage.http.get(path)).status_code == 200
+
+
+async def test_a_size_that_is_drawn_while_the_picture_is_let_go_of_is_not_kept(
+    stage: MediaStage, tmp_path: Path
+) -> None:
+    if stage.media.settings.mirroring is Mirroring.NEVER:
+        pytest.skip("nothing is kept")
+    artist = await stage.account()
+    content = picture("png", 1000, 1000)
+    track = await stage.seeds.track(artist, image=stage.blob(content, "image/png"))
+    await stage.want(cid_text(content))
+    await stage.work()
+    drawing = asyncio.create_task(stage.http.get(f"/img/cover/{artist.did}/{cid_text(content)}"))
+    while not list(tmp_path.glob("plyr-media-*/original")):  # noqa: ASYNC240  (a look at a folder)
+        await asyncio.sleep(0.01)
+    await stage.seeds.take_down(track.uri)
+    await stage.sweeper.sweep_takedowns(stage.clock.now)
+    await stage.work()
+    assert (await drawing).status_code == 404
+    assert await stage.pool.fetchval("SELECT count(*) FROM plyr.blob_variants") == 0
+    assert [key async for key, _ in stage.storage.keys(VariantKey)] == []
+
+
 async def test_other_bytes_are_no_picture(stage: MediaStage) -> None:
     artist = await stage.account()
     content = picture("png", 70, 70)

@@ -49,7 +49,12 @@ DISK, S3, CDN = Ways(), Ways(can_sign=True), Ways(has_public_url=True, can_sign=
         (replace(NEW, pds=None), DISK, Refuse(Refusal.UNAVAILABLE, is_wanted=True)),
         (replace(NEW, state="gone"), DISK, Refuse(Refusal.UNAVAILABLE, is_wanted=True)),
         (replace(NEW, state="mismatch"), DISK, Refuse(Refusal.UNAVAILABLE, is_wanted=True)),
-        (replace(NEW, state="mismatch"), Ways(mirroring=Mirroring.NEVER), Refuse(Refusal.UNAVAILABLE)),
+        # Where nothing is fetched to be kept, nobody would ever ask the host again but whoever listens.
+        (
+            replace(NEW, state="mismatch"),
+            Ways(mirroring=Mirroring.NEVER),
+            FromHost(PDS, is_private=False, is_wanted=False),
+        ),
         (replace(NEW, state="too-large"), DISK, Refuse(Refusal.UNAVAILABLE)),
         (replace(NEW, state="unsupported"), DISK, Refuse(Refusal.UNAVAILABLE)),
     ],
@@ -96,6 +101,7 @@ audios = st.builds(
     state=st.sampled_from([None, "pending", "ready", "gone", "mismatch", "too-large", "unsupported"]),
     original=st.sampled_from([None, KEPT]),
     variants=st.sampled_from([{}, {"aac-160": VARIANT}]),
+    is_anothers=st.booleans(),
 )
 all_ways = st.builds(Ways, st.booleans(), st.booleans(), st.booleans(), st.sampled_from(list(Mirroring)))
 
@@ -110,3 +116,11 @@ def test_nobody_but_the_owner_gets_a_byte_of_a_gated_track(
         found = plan(replace(audio, is_gated=True), ways, is_own=own, profile=profile, is_head=is_head)
         assert not isinstance(found, ToPublic)
         assert getattr(found, "is_private", True)
+
+
+@given(audios, all_ways, st.sampled_from([None, "aac-160", "x"]), st.booleans(), st.booleans())
+def test_who_names_the_bytes_of_anothers_gated_track_gets_nothing_of_what_is_kept(
+    audio: Audio, ways: Ways, profile: str | None, is_head: bool, is_own: bool
+) -> None:
+    audio = replace(audio, is_anothers=True, is_gated=False)
+    assert isinstance(plan(audio, ways, is_own=is_own, profile=profile, is_head=is_head), FromHost | Refuse)

@@ -197,6 +197,26 @@ async def test_an_index_that_is_being_rebuilt_frees_nothing(stage: MediaStage) -
     assert (forced.refused, await kept(stage)) == (None, [])
 
 
+@pytest.mark.parametrize("has_repos", [False, True])
+async def test_a_database_that_does_not_know_a_storage_lets_go_of_nothing_in_it(
+    stage: MediaStage, has_repos: bool
+) -> None:
+    if has_repos:
+        await stage.account()
+    number_of_objects = FEW + 1 if has_repos else 1
+    for number in range(number_of_objects):
+        content = str(number).encode()
+        async with stage.storage.staged() as staged:
+            await staged.write(content)
+            await staged.finish()
+            await staged.publish(BlobKey(cid_text(content)), "audio/mpeg")
+    stage.clock.move((LEFTOVER_AGE.total_seconds() + 3600) * 400)
+    found = await stage.sweeper.sweep(stage.clock.now)
+    await stage.work()
+    assert (found.refused is not None, found.freed) == (True, [])
+    assert len(await kept(stage)) == number_of_objects
+
+
 async def test_most_of_what_is_kept_does_not_go_at_once(stage: MediaStage) -> None:
     await stage.account()
     rows = [(cid_text(str(number).encode()),) for number in range(FEW + 1)]

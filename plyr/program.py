@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 import uvloop
 
+from appview.media.storage import StorageError
 from atprotocol.errors import NetworkError, ProtocolError
 from database.postgres_binaries import EmbeddedPostgresError
 from indexer.leadership import Superseded
@@ -114,6 +115,8 @@ def _sentence(error: BaseException) -> str | None:
             return f"the database went away: {error}"
         case Superseded():
             return f"{error}: this one ends"
+        case StorageError():
+            return f"the storage of audio and pictures: {error}"
         case NetworkError() | ProtocolError():
             return f"{type(error).__name__}: {error}"
         case _:

@@ -16,6 +16,16 @@ import asyncpg
 from atprotocol.cid import RAW_PREFIX, cid_from_bytes
 
 LEASE: Final = timedelta(minutes=3)
+# What is raised while the database is away, full, read-only or had to break a deadlock: it is asked again.
+DATABASE_AWAY: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 
 _WANT = """
     INSERT INTO plyr.media_jobs AS job (kind, subject, run_at)
@@ -78,7 +88,8 @@ _HELD = f"SELECT wanted FROM plyr.media_jobs WHERE {_OURS} FOR UPDATE"
 _DONE = f"DELETE FROM plyr.media_jobs WHERE {_OURS} AND wanted = $4 RETURNING subject"
 _AGAIN = f"UPDATE plyr.media_jobs SET lease = NULL, leased_until = NULL, attempts = 0, run_at = $4 WHERE {_OURS}"
 _PUT_OFF = f"""
-    UPDATE plyr.media_jobs SET lease = NULL, leased_until = NULL, run_at = $4, last_error = $5,
+    UPDATE plyr.media_jobs SET lease = NULL, leased_until = NULL, last_error = $5,
+        run_at = CASE WHEN wanted = $7 THEN $4 ELSE least($4, run_at) END,
         attempts = CASE WHEN $6 THEN attempts ELSE attempts - 1 END
     WHERE {_OURS}
 """
@@ -155,8 +166,8 @@ async def finish(connection: asyncpg.Connection, job: Job, now: datetime) -> boo
 async def put_off(
     connection: asyncpg.Connection, job: Job, until: datetime, error: str, *, counts: bool = True
 ) -> None:
-    """Give the job back to be tried again later; without `counts` the try was cut short by us and is none."""
-    await connection.execute(_PUT_OFF, *_key(job), until, storable(error), counts)
+    """Give the job back to be tried again later, or at once when it was asked for meanwhile; without `counts` the try was cut short by us and is none."""
+    await connection.execute(_PUT_OFF, *_key(job), until, storable(error), counts, job.wanted)
 
 
 def storable(text: str) -> str:

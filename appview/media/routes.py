@@ -21,7 +21,7 @@ def media_routes(
 ) -> list[BaseRoute]:
     """Return the routes; `chance` spreads the retries of what is fetched for somebody who waits."""
     token_method = parse_nsid(service.settings.nsid(_TOKEN_METHOD))
-    worker = media_worker(pool, media, server.clock, chance)
+    worker = media_worker(pool, media, server.clock, chance, renders=False)
     return [
         Route("/audio/{did}/{cid}", AudioEndpoint(service, server, media, token_method)),
         Route("/img/{preset}/{did}/{cid}", PictureEndpoint(service, server, media, worker.do)),

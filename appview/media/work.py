@@ -18,6 +18,7 @@ def media_worker(
     clock: Callable[[], datetime],
     chance: Callable[[], float],
     *,
+    renders: bool = True,
     at_step: AtStep = ignore_step,
 ) -> MediaWorker:
     """Return a worker; see `MediaWorker`."""
@@ -28,5 +29,12 @@ def media_worker(
         url_check=UrlCheck(pool, media.client, media.settings),
     )
     return MediaWorker(
-        pool, tools, media.settings, clock, chance, is_public_storage=is_public(media.storage), at_step=at_step
+        pool,
+        tools,
+        media.settings,
+        clock,
+        chance,
+        is_public_storage=is_public(media.storage),
+        renders=renders,
+        at_step=at_step,
     )

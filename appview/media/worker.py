@@ -20,7 +20,7 @@ import logfire
 from appview.media import blob_rows, jobs
 from appview.media.external import UrlCheck
 from appview.media.facts import AAC_160
-from appview.media.jobs import Job, LeaseLost
+from appview.media.jobs import DATABASE_AWAY, Job, LeaseLost
 from appview.media.keys import is_blob
 from appview.media.letting_go import LettingGo
 from appview.media.mirror import PER_HOST, AtStep, Mirror, NotKept, NotNow, Published, ignore_step
@@ -41,15 +41,6 @@ IDLE_SECONDS = 0.5
 KEEP_SECONDS = 30.0
 # A database that is away, full or had to break a deadlock is asked again.
 DATABASE_RETRY_SECONDS = 2.0
-_DATABASE_AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -76,15 +67,17 @@ class MediaWorker:
         chance: Callable[[], float],
         *,
         is_public_storage: bool = False,
+        renders: bool = True,
         at_step: AtStep = ignore_step,
     ) -> None:
-        """Take the parts; `chance` gives numbers from 0 to 1, to spread retries."""
+        """Take the parts; `chance` gives numbers from 0 to 1, to spread retries. Without `renders` others make variants."""
         self._pool = pool
         self._tools = tools
         self._settings = settings
         self._clock = clock
         self._chance = chance
         self._is_public_storage = is_public_storage
+        self._renders = renders
         self._at_step = at_step
         self._hosts: Counter[str] = Counter()
         # Hosts that asked to be left alone, and until when.
@@ -102,7 +95,7 @@ class MediaWorker:
             try:
                 if not await self.work_once():
                     await asyncio.sleep(IDLE_SECONDS)
-            except _DATABASE_AWAY as error:
+            except DATABASE_AWAY as error:
                 logger.warning("the media worker waits for the database: %s", type(error).__name__)
                 await asyncio.sleep(DATABASE_RETRY_SECONDS)
 
@@ -135,12 +128,12 @@ class MediaWorker:
             await self._put_off(job, str(error), error.retry_after_seconds)
             return
         except (StorageError, WorkshopFailed) as error:
-            # Ours to put right: no word about the blob.
+            # Ours to put right: no word about the blob. One whose processes are killed is tried ever more rarely, though.
             logger.warning("media.trouble subject=%s error=%s", job.subject, error)
-            await self._put_off(job, str(error), None, counts=False)
+            await self._put_off(job, str(error), None, counts=isinstance(error, WorkshopFailed))
             return
         except asyncio.CancelledError:
-            with contextlib.suppress(*_DATABASE_AWAY):
+            with contextlib.suppress(*DATABASE_AWAY):
                 await self._put_off(job, "the worker ended", 0.0, counts=False)
             raise
         async with self._pool.acquire() as connection:
@@ -171,6 +164,9 @@ class MediaWorker:
                 case Step.FETCH:
                     if not await self._fetch(job, situation):
                         return False
+                case Step.RENDER if not self._renders:
+                    await self._put_off(job, "somebody who waits is not kept by this", 0.0, counts=False)
+                    return False
                 case Step.RENDER:
                     await self._render(job)
             async with self._pool.acquire() as connection:
@@ -285,7 +281,7 @@ class MediaWorker:
                     lost = True
                     working.cancel()
                     return
-                except _DATABASE_AWAY:
+                except DATABASE_AWAY:
                     continue
 
         keeping = asyncio.create_task(keep())

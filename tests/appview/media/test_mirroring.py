@@ -338,6 +338,20 @@ async def test_a_wish_that_comes_during_the_work_is_not_lost(stage: MediaStage) 
     assert (await stage.http.get(stage.path(track))).content == MUSIC
 
 
+async def test_a_wish_that_comes_during_a_try_that_fails_has_it_tried_at_once(stage: MediaStage) -> None:
+    await stage.track(await stage.account(), MUSIC)
+    await stage.want(CID)
+    for is_wanted in (False, True):
+        async with stage.pool.acquire() as connection:
+            job = await jobs.take(connection, stage.clock.now, [])
+            assert job is not None
+            if is_wanted:
+                await stage.want(CID)
+            await jobs.put_off(connection, job, stage.clock.now + timedelta(hours=6), "no host answers")
+            assert (await jobs.take(connection, stage.clock.now, []) is not None) is is_wanted
+        stage.clock.move(timedelta(hours=7).total_seconds())
+
+
 async def test_a_job_whose_worker_is_gone_is_taken_by_another(stage: MediaStage) -> None:
     await stage.track(await stage.account(), MUSIC)
     await stage.want(CID)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audio_samples import sample
 from blob_host import cid_text
-from media_stage import MediaStage, media_stage
+from media_stage import GUARD_SECONDS, MediaStage, media_stage
 from picture_samples import SECRET, picture, png_bomb
 from PIL import Image
 from running_appview import SharedDatabase
@@ -38,6 +39,11 @@ def seen(content: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(content))
     image.load()
     return image
+
+
+def drawn_from(folder: Path) -> list[Path]:
+    """Return the copies of originals from which pictures are drawn just now."""
+    return list(folder.rglob("original"))
 
 
 @pytest.mark.parametrize(
@@ -214,14 +220,28 @@ async def test_a_size_that_is_drawn_while_the_picture_is_let_go_of_is_not_kept(
     await stage.want(cid_text(content))
     await stage.work()
     drawing = asyncio.create_task(stage.http.get(f"/img/cover/{artist.did}/{cid_text(content)}"))
-    while not list(tmp_path.glob("plyr-media-*/original")):  # noqa: ASYNC240  (a look at a folder)
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(GUARD_SECONDS):
+        while not drawn_from(tmp_path):
+            await asyncio.sleep(0.01)
     await stage.seeds.take_down(track.uri)
     await stage.sweeper.sweep_takedowns(stage.clock.now)
     await stage.work()
     assert (await drawing).status_code == 404
     assert await stage.pool.fetchval("SELECT count(*) FROM plyr.blob_variants") == 0
     assert [key async for key, _ in stage.storage.keys(VariantKey)] == []
+
+
+async def test_who_looks_at_a_picture_has_no_audio_transcoded(stage: MediaStage) -> None:
+    if stage.media.settings.mirroring is Mirroring.NEVER:
+        pytest.skip("nothing is kept")
+    artist = await stage.account()
+    music = sample("mp3", seconds=0.5)
+    await stage.track(artist, music, image=stage.blob(music, "image/png"))
+    assert (await stage.http.get(f"/img/cover/{artist.did}/{cid_text(music)}")).status_code == 404
+    assert [key async for key, _ in stage.storage.keys(VariantKey)] == []
+    assert await stage.jobs() == [(cid_text(music), 0)]
+    await stage.work()
+    assert len([key async for key, _ in stage.storage.keys(VariantKey)]) == 1
 
 
 async def test_other_bytes_are_no_picture(stage: MediaStage) -> None:

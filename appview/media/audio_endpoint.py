@@ -7,6 +7,7 @@ keep it. What the plan decides is carried out; whoever owns a gated track proves
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -101,10 +102,13 @@ class AudioEndpoint:
                 await _redirect(send, await self._signed(kept, audio), limit_headers)
             case FromStorage(kept=kept, is_private=is_private):
                 assert audio is not None
+                # What a viewer got is kept by nobody: it may be for members alone.
+                is_private = is_private or asker.viewer is not None
                 await self._from_storage(request, receive, send, audio, kept, is_private=is_private)
             case FromHost():
                 assert audio is not None
-                await self._from_host(request, receive, send, audio, decided)
+                is_private = decided.is_private or asker.viewer is not None
+                await self._from_host(request, receive, send, audio, replace(decided, is_private=is_private))
 
     async def _asker(self, request: Request) -> Asker:
         viewer_did = await self._server.viewer_of(request, self._token_method)

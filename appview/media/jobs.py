@@ -166,7 +166,10 @@ async def finish(connection: asyncpg.Connection, job: Job, now: datetime) -> boo
 async def put_off(
     connection: asyncpg.Connection, job: Job, until: datetime, error: str, *, counts: bool = True
 ) -> None:
-    """Give the job back to be tried again later, or at once when it was asked for meanwhile; without `counts` the try was cut short by us and is none."""
+    """Give the job back to be tried again later, or at once when it was asked for meanwhile.
+
+    Without `counts` the try was cut short by us and is none.
+    """
     await connection.execute(_PUT_OFF, *_key(job), until, storable(error), counts, job.wanted)
 
 

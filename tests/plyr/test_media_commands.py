@@ -161,3 +161,17 @@ async def test_wrong_usage_is_told(operator: Operator, arguments: tuple[str, ...
     found, _, err = await operator.run(*arguments)
     assert (found, said in err, "Traceback" in err) == (code, True, False)
     assert str(operator.folder) not in err
+
+
+async def test_a_storage_that_is_away_is_told_in_a_sentence(operator: Operator) -> None:
+    operator.environment |= {
+        "PLYR_S3_BUCKET": "bucket",
+        "PLYR_S3_ENDPOINT_URL": "http://127.0.0.1:9",
+        "PLYR_S3_ACCESS_KEY_ID": "key",
+        "PLYR_S3_SECRET_ACCESS_KEY": "secret-of-the-bucket",
+    }
+    code, _, err = await operator.run("media", "sweep")
+    assert code == 1
+    assert "the storage of audio and pictures: list" in err
+    assert "Traceback" not in err
+    assert "secret-of-the-bucket" not in err

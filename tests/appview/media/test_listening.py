@@ -194,6 +194,16 @@ async def test_a_gated_track_is_heard_by_its_owner_alone_and_kept_by_no_cache(st
     assert await stage.state(CID) == "ready"
 
 
+async def test_what_a_viewer_hears_is_kept_by_no_cache(stage: MediaStage) -> None:
+    artist, fan = await stage.account(), await stage.account()
+    track = await stage.track(artist, LONG)
+    for _ in range(2):
+        heard = await stage.http.get(stage.path(track), headers=stage.signed_in(fan))
+        assert (heard.status_code, heard.headers["cache-control"]) == (200, "private, no-store")
+        # Once through its host, once from here.
+        await stage.work()
+
+
 async def test_a_token_for_another_method_opens_nothing(stage: MediaStage) -> None:
     artist = await stage.account()
     track = await stage.track(artist, LONG, supportGate=GATE)

@@ -93,7 +93,6 @@ _PUT_OFF = f"""
         attempts = CASE WHEN $6 THEN attempts ELSE attempts - 1 END
     WHERE {_OURS}
 """
-_NEXT_AT = "SELECT min(greatest(run_at, coalesce(leased_until, run_at))) FROM plyr.media_jobs"
 
 
 class LeaseLost(Exception):
@@ -180,9 +179,3 @@ def storable(text: str) -> str:
 
 def _key(job: Job) -> tuple[str, str, UUID]:
     return job.kind, job.subject, job.lease
-
-
-async def next_at(connection: asyncpg.Connection) -> datetime | None:
-    """Return when the next job is due; None when there are none."""
-    found: datetime | None = await connection.fetchval(_NEXT_AT)
-    return found

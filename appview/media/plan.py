@@ -106,7 +106,6 @@ Plan: TypeAlias = ToPublic | ToSigned | FromStorage | FromHost | Refuse
 
 READY: Final = "ready"
 UNSUPPORTED: Final = "unsupported"
-PENDING: Final = "pending"
 # Nothing that a host may give later changes these: other bytes have another CID.
 HOPELESS: Final = frozenset((UNSUPPORTED, "too-large"))
 # What a host may have by now.

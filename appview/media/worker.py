@@ -146,9 +146,14 @@ class MediaWorker:
         if not is_blob(cid):
             # What names no file is nothing to be done.
             return True
+        has_begun = False
         while True:
             async with self._pool.acquire() as connection:
                 situation = await situation_of(connection, cid, AAC_160.name)
+            if has_begun and situation.standing.state != READY:
+                # A step found out that it cannot be kept: whoever asks for it again makes another job.
+                return True
+            has_begun = True
             now, grace = self._clock(), timedelta(seconds=self._settings.grace_seconds)
             step = next_step(
                 situation.standing, self._settings.mirroring, now, grace, is_public_storage=self._is_public_storage
@@ -169,10 +174,6 @@ class MediaWorker:
                     return False
                 case Step.RENDER:
                     await self._render(job)
-            async with self._pool.acquire() as connection:
-                state = (await situation_of(connection, cid, AAC_160.name)).standing.state
-            if state != READY:
-                return True
 
     async def _fetch(self, job: Job, situation: Situation) -> bool:
         cid = job.subject
